@@ -1,0 +1,102 @@
+"""Every exception that promscout raises on purpose, by who is at fault.
+
+    PromscoutError
+    ├── ConfigError            the user's configuration; carries every problem found, each with its place
+    │   └── ConfigUnreadable   the file cannot be opened or read at all
+    ├── InvalidValueError      one value of a configuration, before its place is known (also a ValueError)
+    ├── KubeError              the API server, or the way to it
+    │   ├── ApiStatusError     it answered with a failure status (code, reason, message)
+    │   │   └── ExpiredError   410 Gone or reason Expired: list again
+    │   └── ApiUnreachableError  no usable answer: refused, reset, timed out, not JSON
+    └── ExpositionError        a scraped body that cannot be parsed (line, column)
+
+A class exists only because somebody catches it. Messages name the place (file:line, key, job, target) and never
+carry a secret or a response body. A failed scrape is a value (a report), not an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class PromscoutError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration file.
+
+    ``line`` and ``column`` count from 1; 0 means "the file as a whole". ``path`` is the key path as written in error
+    messages, for example ``scrape_configs[2].relabel_configs[0].regex``, or empty for the whole document.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class ConfigError(PromscoutError):
+    """A configuration that cannot be used; ``problems`` is never empty and sorted by place."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class ConfigUnreadable(ConfigError):  # noqa: N818 - reads as what it is: the file is unreadable
+    """The configuration file itself cannot be opened or read."""
+
+
+class InvalidValueError(PromscoutError, ValueError):
+    """A value that a configuration type refuses.
+
+    ``key`` names the field of the refusing struct that is at fault, or is None when the struct as a whole is
+    (the decoder adds file, line and path).
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class KubeError(PromscoutError):
+    """The API server, or the way to it, is at fault."""
+
+
+class ApiStatusError(KubeError):
+    """The API server answered with a failure, as an HTTP status or as an ERROR event inside a watch.
+
+    ``reason`` is the machine-readable word of the Status object (``Forbidden``, ``NotFound`` …) or empty.
+    ``retry_after`` is the server's request to wait, in seconds, where it made one.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"{code} {reason}: {message}" if reason else f"{code}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class ExpiredError(ApiStatusError):
+    """The resource version or continue token is too old (410 Gone): the list must start anew."""
+
+
+class ApiUnreachableError(KubeError):
+    """No usable answer: connection refused or reset, time-out, a body that is not what the API promises."""
+
+
+class ExpositionError(PromscoutError):
+    """A scraped body that is not valid in its format. ``line`` and ``column`` count from 1."""
+
+    def __init__(self, message: str, line: int, column: int = 0) -> None:
+        super().__init__(f"line {line}: {message}" if not column else f"line {line}, column {column}: {message}")
+        self.line = line
+        self.column = column

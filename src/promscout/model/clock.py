@@ -1,0 +1,25 @@
+"""The wall clock as a value to pass in, so that tests decide what time it is.
+
+Waiting and scheduling use the event loop's own monotonic ``loop.time()``; this is only for time stamps.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the wall-clock time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
