@@ -1,0 +1,133 @@
+"""Regular expressions of relabel rules: fully anchored, in Go's RE2 dialect, in linear time.
+
+Most rules in real configurations are a literal, a choice of literals, or one ``.*`` or ``.+`` between literals. Those
+are matched by string comparison. Everything else runs on RE2, and the answers are remembered by value, since
+relabelling asks the same questions again and again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Self, TypeAlias
+
+import re2
+
+from promscout.errors import InvalidValueError
+
+Groups: TypeAlias = tuple[str | None, ...]
+"""What a match captured: the whole value, then one entry per group; None for a group that took no part."""
+
+Matcher: TypeAlias = Callable[[str], Groups | None]
+
+MEMO_SIZE: Final = 8192
+"""Answers remembered per expression. Beyond it the least recently used are forgotten."""
+
+_MAX_MEMORY: Final = 64 << 20  # RE2's default of 8 MiB refuses choices of some thousand names, which Go compiles
+
+_LITERAL: Final = r"(?:[\w \-/:;=,@~#%&!\"'<>]|\\[.\-/+*?()|\[\]{}^$\\])*"
+_CHOICE: Final = re.compile(rf"(?P<open>\((?:\?:)?)?(?P<choice>{_LITERAL}(?:\|{_LITERAL})*)(?P<close>\))?")
+_WILDCARD: Final = re.compile(
+    rf"(?P<prefix>{_LITERAL})(?:(?P<open>\()\.(?P<captured>[*+])\)|\.(?P<plain>[*+]))(?P<suffix>{_LITERAL})"
+)
+_ESCAPED: Final = re.compile(r"\\(.)")
+_GO_REFUSES: Final = re.compile(r"(?s)\\Q.*?(?:\\E|$)|\\C|\\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """An expression that matches a value as a whole; equal and hashed by its text.
+
+    ``.`` matches every character including a line feed. The dialect is RE2's as Go has it.
+
+    Source: prometheus v3.x model/relabel/relabel.go NewRegexp.
+    """
+
+    text: str
+    match: Matcher = field(compare=False, repr=False)
+    """``match(value)`` gives the groups, or None when the whole value does not match."""
+    group_names: dict[str, int] = field(compare=False, repr=False)
+    """Name → number of the named groups."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Compile ``text``.
+
+        Raises:
+            InvalidValueError: not an RE2 expression; the message has the reason and, where known, the position.
+        """
+        compiled = _compile(text)
+        simple = _choice_matcher(text) or _wildcard_matcher(text)
+        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), compiled.groupindex)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _compile(text: str) -> re2._Regexp:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MAX_MEMORY
+    try:
+        # The text has to stand on its own as well: ``a)|(b`` would escape from the anchors.
+        re2.compile(text, options)
+        compiled = re2.compile(f"^(?s:{text})$", options)
+    except re2.error as error:
+        raise InvalidValueError(_reason(text, error)) from None
+    except UnicodeEncodeError:
+        raise InvalidValueError("error parsing regexp: invalid UTF-8") from None
+    for token in _GO_REFUSES.finditer(text):
+        if token[0] == r"\C":
+            raise InvalidValueError(rf"error parsing regexp: invalid escape sequence: `\C` at position {token.start()}")
+    for name in compiled.groupindex:
+        if not name.isascii():  # RE2 allows any letters in a group's name, Go does not
+            at = text.index(f"<{name}>")
+            raise InvalidValueError(f"error parsing regexp: invalid named capture: `{name}` at position {at}")
+    return compiled
+
+
+def _reason(text: str, error: Exception) -> str:
+    message = error.args[0]
+    message = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    reason, _, fragment = message.partition(": ")
+    if not fragment or fragment == text or (at := text.rfind(fragment)) < 0:
+        return f"error parsing regexp: {reason}: `{text}`"
+    return f"error parsing regexp: {reason}: `{fragment}` at position {at}"
+
+
+def _re2_matcher(compiled: re2._Regexp) -> Matcher:
+    def match(value: str) -> Groups | None:
+        found = compiled.search(value)
+        return None if found is None else (found.group(), *found.groups())
+
+    return match
+
+
+def _choice_matcher(text: str) -> Matcher | None:
+    """A matcher for ``a``, ``a|b``, ``(a|b)`` and ``(?:a|b)`` with literal a and b, or None for other texts."""
+    shape = _CHOICE.fullmatch(text)
+    if shape is None or bool(shape["open"]) != bool(shape["close"]):
+        return None
+    captures = shape["open"] == "("
+    choices = [_ESCAPED.sub(r"\1", choice) for choice in re.findall(rf"(?:^|\|)({_LITERAL})", shape["choice"])]
+    return {choice: (choice, choice) if captures else (choice,) for choice in choices}.get
+
+
+def _wildcard_matcher(text: str) -> Matcher | None:
+    """A matcher for literals around one ``.*``, ``.+``, ``(.*)`` or ``(.+)``, or None for other texts."""
+    shape = _WILDCARD.fullmatch(text)
+    if shape is None:
+        return None
+    prefix, suffix = (_ESCAPED.sub(r"\1", shape[part]) for part in ("prefix", "suffix"))
+    captures = shape["open"] is not None
+    start, end = len(prefix), len(suffix)
+    shortest = start + end + ((shape["captured"] or shape["plain"]) == "+")
+
+    def match(value: str) -> Groups | None:
+        if len(value) < shortest or not value.startswith(prefix) or not value.endswith(suffix):
+            return None
+        return (value, value[start : len(value) - end]) if captures else (value,)
+
+    return match
