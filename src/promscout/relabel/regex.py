@@ -50,6 +50,8 @@ class Regex:
     """``match(value)`` gives the groups, or None when the whole value does not match."""
     group_names: dict[str, int] = field(compare=False, repr=False)
     """Name → number of the named groups."""
+    group_count: int = field(compare=False, repr=False)
+    """How many groups there are, the match as a whole not counted."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -60,7 +62,7 @@ class Regex:
         """
         compiled = _compile(text)
         simple = _choice_matcher(text) or _wildcard_matcher(text)
-        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), compiled.groupindex)
+        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), compiled.groupindex, compiled.groups)
 
     def __str__(self) -> str:
         return self.text

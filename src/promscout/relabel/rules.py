@@ -1,0 +1,183 @@
+"""Relabel rules compiled to functions.
+
+What depends only on the configuration is decided once, when a rule is compiled: rules without source labels become
+constants, and rules on label names remember what to do for each set of names they have met, since the pods of a
+workload differ in values and not in names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import md5
+from typing import Final, TypeAlias
+
+from promscout.relabel.config import Action, RelabelConfig
+from promscout.relabel.template import compile_template
+
+Labels: TypeAlias = dict[str, str]
+
+Rule: TypeAlias = Callable[[Labels], bool]
+"""Changes the labels in place; False drops them."""
+
+_LAYOUTS: Final = 1024
+"""Sets of label names for which a rule on names remembers its answer."""
+
+
+def compile_rule(config: RelabelConfig) -> Rule:
+    """The function that carries out ``config``."""
+    return _COMPILERS[config.action](config)
+
+
+def source_value(config: RelabelConfig) -> Callable[[Labels], str]:
+    """A function that joins the values of the source labels."""
+    names, separator = config.source_labels, config.separator
+    if not names:
+        return lambda _labels: ""
+    if len(names) == 1:
+        name = names[0]
+        return lambda labels: labels.get(name, "")
+    return lambda labels: separator.join([labels.get(name, "") for name in names])
+
+
+def hash_mod(value: str, modulus: int) -> str:
+    """The last eight bytes of the MD5 sum of ``value``, as a big-endian number modulo ``modulus``."""
+    digest = md5(value.encode(), usedforsecurity=False).digest()
+    return str(int.from_bytes(digest[8:], "big") % modulus)
+
+
+def lower(text: str) -> str:
+    """``text`` in lower case, character by character as Go does it: no character becomes two, none looks around."""
+    if text.isascii():
+        return text.lower()
+    return "".join("i" if char == "\u0130" else char.lower() for char in text)
+
+
+def upper(text: str) -> str:
+    """``text`` in upper case, character by character as Go does it: ``ß`` stays what it is."""
+    return text.upper() if text.isascii() else "".join(map(_upper_char, text))
+
+
+def _upper_char(char: str) -> str:
+    # Where Unicode's full mapping is longer, the simple one is the title case or the character itself.
+    return next((mapped for mapped in (char.upper(), char.title()) if len(mapped) == 1), char)
+
+
+def _replace(config: RelabelConfig) -> Rule:
+    regex, target = config.regex, config.target_label
+    match, source = regex.match, source_value(config)
+    expand_target = compile_template(target, regex)
+    expand = compile_template(config.replacement, regex)
+    if not config.source_labels:
+        groups = match("")
+        return _set_constant("", "") if groups is None else _set_constant(expand_target(groups), expand(groups))
+
+    def replace_in(labels: Labels) -> bool:
+        groups = match(source(labels))
+        if groups is None:
+            return True
+        if result := expand(groups):
+            labels[target] = result
+        else:
+            labels.pop(target, None)
+        return True
+
+    def replace(labels: Labels) -> bool:
+        groups = match(source(labels))
+        if groups is not None and (name := expand_target(groups)):
+            labels[name] = expand(groups)
+            if not labels[name]:
+                del labels[name]
+        return True
+
+    return replace if "$" in target else replace_in
+
+
+def _set_constant(name: str, value: str) -> Rule:
+    def set_label(labels: Labels) -> bool:
+        labels[name] = value
+        return True
+
+    def delete_label(labels: Labels) -> bool:
+        labels.pop(name, None)
+        return True
+
+    if not name:
+        return lambda _labels: True
+    return set_label if value else delete_label
+
+
+def _convert(config: RelabelConfig) -> Rule:
+    source, target, modulus = source_value(config), config.target_label, config.modulus
+    conversions = {Action.LOWERCASE: lower, Action.UPPERCASE: upper}
+    convert = conversions.get(config.action, lambda value: hash_mod(value, modulus))
+
+    def assign(labels: Labels) -> bool:
+        if result := convert(source(labels)):
+            labels[target] = result
+        else:
+            labels.pop(target, None)
+        return True
+
+    return assign
+
+
+def _filter(config: RelabelConfig) -> Rule:
+    match, source = config.regex.match, source_value(config)
+    if config.action is Action.KEEP:
+        return lambda labels: match(source(labels)) is not None
+    return lambda labels: match(source(labels)) is None
+
+
+def _filter_equal(config: RelabelConfig) -> Rule:
+    source, target = source_value(config), config.target_label
+    if config.action is Action.KEEPEQUAL:
+        return lambda labels: labels.get(target, "") == source(labels)
+    return lambda labels: labels.get(target, "") != source(labels)
+
+
+def _label_map(config: RelabelConfig) -> Rule:
+    match = config.regex.match
+    expand = compile_template(config.replacement, config.regex)
+
+    @lru_cache(_LAYOUTS)
+    def renames(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        # Sorted, so that of two labels mapped to one name the same wins in whatever order they came.
+        matches = [(name, groups) for name in sorted(names) if (groups := match(name)) is not None]
+        return tuple((name, new) for name, groups in matches if (new := expand(groups)))
+
+    def label_map(labels: Labels) -> bool:
+        labels.update({new: value for name, new in renames(tuple(labels)) if (value := labels[name])})
+        return True
+
+    return label_map
+
+
+def _label_filter(config: RelabelConfig) -> Rule:
+    match, drops_matching = config.regex.match, config.action is Action.LABELDROP
+
+    @lru_cache(_LAYOUTS)
+    def unwanted(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if (match(name) is not None) is drops_matching)
+
+    def label_filter(labels: Labels) -> bool:
+        for name in unwanted(tuple(labels)):
+            del labels[name]
+        return True
+
+    return label_filter
+
+
+_COMPILERS: Final[dict[Action, Callable[[RelabelConfig], Rule]]] = {
+    Action.REPLACE: _replace,
+    Action.KEEP: _filter,
+    Action.DROP: _filter,
+    Action.KEEPEQUAL: _filter_equal,
+    Action.DROPEQUAL: _filter_equal,
+    Action.HASHMOD: _convert,
+    Action.LABELMAP: _label_map,
+    Action.LABELDROP: _label_filter,
+    Action.LABELKEEP: _label_filter,
+    Action.LOWERCASE: _convert,
+    Action.UPPERCASE: _convert,
+}
