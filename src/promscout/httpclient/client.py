@@ -1,0 +1,206 @@
+"""An HTTP client that obeys ``HTTPClientConfig``."""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import yarl
+from multidict import CIMultiDict
+
+from promscout.httpclient.config import Header, HTTPClientConfig, OAuth2
+from promscout.httpclient.files import SecretText
+from promscout.httpclient.oauth2 import TokenSource
+from promscout.httpclient.proxy import ProxyChoice
+from promscout.httpclient.secret import URL, Secret
+from promscout.httpclient.tls_context import TLSContext
+
+CONNECT_TIMEOUT: Final = 30.0
+"""Seconds to connect, when the caller sets no time limit of its own."""
+
+KEEP_ALIVE: Final = 300.0
+"""Seconds an idle connection is kept: longer than any sensible scrape interval, as in Prometheus."""
+
+MAX_REDIRECTS: Final = 10
+
+
+class HTTPClient:
+    """Sends requests as one configuration says. An async context manager; one per configuration, used concurrently.
+
+    Guarantees: credentials and certificates that come from files are those of the files at each request; they are
+    never sent to another origin after a redirect; leaving the context closes every connection. It keeps no cookies
+    and never reads ``~/.netrc``.
+
+    Every failure to get an answer is an ``aiohttp.ClientError``, ``TimeoutError`` or ``OSError`` whose text is fit for
+    users and has no secret in it.
+    """
+
+    def __init__(self, config: HTTPClientConfig, *, user_agent: str, max_connections: int = 0) -> None:
+        """Prepare a client; no connection is made. ``max_connections`` 0 is no limit."""
+        self._config = config
+        self._user_agent = user_agent
+        self._max_connections = max_connections
+        self._tls = TLSContext(config.tls_config)
+        self._server_name = config.tls_config.server_name or None
+        self._proxy = ProxyChoice(config)
+        self._proxy_headers = CIMultiDict(
+            (name, value.reveal()) for name, values in config.proxy_connect_header.items() for value in values
+        )
+        self._headers = [
+            (name, text) for name, header in config.http_headers.items() for text in _header_texts(name, header)
+        ]
+        self._credentials = _Credentials(config)
+        self._tokens, self._token_client = self._token_source(config.oauth2)
+        self._session: aiohttp.ClientSession | None = None
+
+    def _token_source(self, oauth2: OAuth2 | None) -> tuple[TokenSource | None, HTTPClient | None]:
+        if oauth2 is None:
+            return None, None
+        client = HTTPClient(
+            HTTPClientConfig(
+                tls_config=oauth2.tls_config,
+                proxy_url=oauth2.proxy_url,
+                no_proxy=oauth2.no_proxy,
+                proxy_from_environment=oauth2.proxy_from_environment,
+                proxy_connect_header=oauth2.proxy_connect_header,
+            ),
+            user_agent=self._user_agent,
+        )
+        return TokenSource(oauth2, client), client
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._user_agent},
+        )
+        if self._token_client is not None:
+            await self._token_client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._tokens is not None:
+            await self._tokens.close()
+        if self._token_client is not None:
+            await self._token_client.__aexit__(kind, error, traceback)
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str | URL | yarl.URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: Any = None,  # noqa: ANN401 - whatever aiohttp can send: bytes, a mapping for a form, an iterator
+        timeout: float | aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - it ends the answer's body, too
+        auto_decompress: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the answer is released at the end of the block.
+
+        ``timeout`` is the seconds until the body must have been read, None for no limit but the one to connect.
+        ``headers`` win over configured ones. Without ``auto_decompress`` nothing about encodings is sent unless
+        ``headers`` asks for one, and the body is as it came.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError, OSError: there is no answer, or its body broke off.
+        """
+        if self._session is None:
+            raise RuntimeError("the client is used outside its context")
+        target = _target(url)
+        wanted = await self._request_headers(headers or {})
+        if "Authorization" in wanted:
+            target = target.with_user(None)
+        proxy = self._proxy(target)
+        try:
+            response = await self._session.request(
+                method,
+                target,
+                headers=wanted,
+                params=params,
+                data=data,
+                ssl=self._tls.get(),
+                server_hostname=self._server_name,
+                proxy=proxy,
+                proxy_headers=self._proxy_headers if proxy else None,
+                allow_redirects=self._config.follow_redirects,
+                max_redirects=MAX_REDIRECTS,
+                auto_decompress=auto_decompress,
+                skip_auto_headers=() if auto_decompress else ("Accept-Encoding",),
+                timeout=_timeout(timeout),
+            )
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise aiohttp.ClientConnectionError(_certificate_problem(error)) from error
+        async with response:
+            yield response
+
+    async def _request_headers(self, given: Mapping[str, str]) -> CIMultiDict[str]:
+        headers = CIMultiDict((name, text.read()) for name, text in self._headers)
+        for name, value in given.items():
+            headers[name] = value
+        if "Authorization" not in headers:
+            value = await self._tokens.header() if self._tokens else self._credentials.header()
+            if value:
+                headers["Authorization"] = value
+        return headers
+
+
+class _Credentials:
+    """The Authorization header that ``basic_auth`` or ``authorization`` asks for."""
+
+    def __init__(self, config: HTTPClientConfig) -> None:
+        basic, authorization = config.basic_auth, config.authorization
+        self._type = authorization.type if authorization else "Basic" if basic else ""
+        self._parts: list[SecretText] = []
+        if basic:
+            self._parts = [
+                SecretText(basic.username, basic.username_file, "basic auth username"),
+                SecretText(basic.password, basic.password_file, "basic auth password"),
+            ]
+        elif authorization:
+            self._parts = [
+                SecretText(authorization.credentials, authorization.credentials_file, "authorization credentials")
+            ]
+        self._made: tuple[list[str], str] = ([], "")
+
+    def header(self) -> str:
+        """The value of the header, or an empty text for none."""
+        texts = [part.read() for part in self._parts]
+        if texts != self._made[0]:
+            credentials = texts[0] if len(texts) == 1 else b64encode(":".join(texts).encode()).decode()
+            self._made = texts, f"{self._type} {credentials}"
+        return self._made[1]
+
+
+def _target(url: str | URL | yarl.URL) -> yarl.URL:
+    return url if isinstance(url, yarl.URL) else yarl.URL(url.reveal() if isinstance(url, URL) else url)
+
+
+def _timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.ClientTimeout:
+    if isinstance(timeout, aiohttp.ClientTimeout):
+        return timeout
+    return aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+
+
+def _header_texts(name: str, header: Header) -> list[SecretText]:
+    given: list[str | Secret] = [*header.values, *header.secrets]
+    return [SecretText(value, "", name) for value in given] + [
+        SecretText("", file, f"headers file for {name}") for file in header.files
+    ]
+
+
+def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    reason = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
+    return f"the certificate of {error.host}:{error.port} is not accepted: {reason}"
