@@ -1,0 +1,1 @@
+"""What every test runs under: virtual time, leak checks, a guard against traffic beyond loopback."""

@@ -1,0 +1,26 @@
+"""Real programs to test against, each an async context manager that starts one on 127.0.0.1 and stops it again.
+
+``scripts/fetch-peers`` (``make peers``) puts them where ``find_peers`` looks.
+"""
+
+from peers.kubectl import Kubectl
+from peers.node_exporter import NodeExporter
+from peers.process import PeerError, PeerProcess, find_peers, free_loopback_port, running
+from peers.prometheus import Prometheus
+from peers.promtool import promtool_check
+from peers.victoria_metrics import VictoriaMetrics
+from peers.vmagent import VMAgent
+
+__all__ = [
+    "Kubectl",
+    "NodeExporter",
+    "PeerError",
+    "PeerProcess",
+    "Prometheus",
+    "VMAgent",
+    "VictoriaMetrics",
+    "find_peers",
+    "free_loopback_port",
+    "promtool_check",
+    "running",
+]
