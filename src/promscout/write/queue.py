@@ -1,0 +1,216 @@
+"""Which samples to send next: pending portions by stream, as a state machine without I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Final, TypeAlias
+
+from promscout.write.encoding import Portion
+
+DEFAULT_MEMORY: Final = 256 << 20
+"""Bytes of pending samples a queue holds at most.
+
+A receiver that is down for a minute must lose nothing: 200,000 samples a second for 60 s are 12 million samples, which
+take about 100 MB as batches of 1,000 with one time stamp each, 195 MB with a time stamp per sample, and 150 MB as
+batches of 100. A queue refers to the batches' own arrays, so several queues do not take several times that.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A portion in its place: ``number`` counts all portions in order of arrival, ``since`` is when it came."""
+
+    number: int
+    since: float
+    portion: Portion
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shipment:
+    """What goes into one request; never empty."""
+
+    entries: tuple[Pending, ...]
+    streams: frozenset[int]
+
+    def __len__(self) -> int:
+        return sum(len(entry.portion) for entry in self.entries)
+
+
+class _Stream:
+    """The pending portions of one stream, oldest first."""
+
+    __slots__ = ("in_flight", "pending", "samples")
+
+    def __init__(self) -> None:
+        self.pending: deque[Pending] = deque()
+        self.samples = 0
+        self.in_flight = False
+
+
+_Turn: TypeAlias = tuple[int, int]
+"""Number of a stream's oldest portion, and the stream."""
+
+
+class StreamQueue:
+    """Pending portions, taken oldest first without ever reordering a stream.
+
+    A stream is *ready* while it has pending portions and none in flight. ``take`` takes from ready streams only, so
+    any number of shipments may be in flight at once, and yet the samples of one stream leave in the order in which they
+    came. Every appended sample is in exactly one place: pending, in one shipment, or dropped.
+
+    Memory is bounded: ``append`` drops the oldest pending portions beyond ``max_memory`` bytes. Shipments in flight are
+    not counted. Times are any clock's seconds.
+    """
+
+    def __init__(self, max_memory: int = DEFAULT_MEMORY) -> None:
+        self.max_memory = max_memory
+        self.samples = 0
+        """Pending samples."""
+        self.ready_samples = 0
+        """Pending samples of ready streams."""
+        self.memory = 0
+        """Bytes that pending portions take."""
+        self._number = 0
+        self._streams: dict[int, _Stream] = {}
+        self._ready: list[_Turn] = []  # heap; exactly the ready streams
+        self._arrivals: deque[_Turn] = deque()  # every pending portion, and some that have gone
+
+    def append(self, portion: Portion, now: float) -> int:
+        """Take one portion; the number of samples dropped to make room for it."""
+        if not len(portion):
+            return 0
+        self._number += 1
+        stream = self._streams.get(portion.stream)
+        if stream is None:
+            stream = self._streams[portion.stream] = _Stream()
+        if not stream.in_flight and not stream.pending:
+            heappush(self._ready, (self._number, portion.stream))
+        stream.pending.append(Pending(self._number, now, portion))
+        self._arrivals.append((self._number, portion.stream))
+        self.memory += portion.memory
+        self._count(stream, len(portion))
+        dropped = 0
+        while self.memory > self.max_memory:
+            dropped += self._drop_oldest()
+        return dropped
+
+    def take(self, max_samples: int) -> Shipment | None:
+        """The oldest portions of ready streams, at most ``max_samples`` samples; None when no stream is ready.
+
+        Portions are taken whole, except that one larger than ``max_samples`` is divided by series. The streams are in
+        flight until ``done``.
+        """
+        entries: list[Pending] = []
+        taken: dict[int, _Stream] = {}
+        again: list[_Turn] = []  # heap; streams that are taken from and have more
+        room = max_samples
+        while room and (turns := min((heap for heap in (self._ready, again) if heap), default=None)):
+            number = turns[0][1]
+            stream = self._streams[number]
+            size = len(stream.pending[0].portion)
+            if size > room and entries:
+                break
+            heappop(turns)
+            entries.append(self._take_first(stream, room))
+            room -= min(size, room)
+            taken[number] = stream
+            if stream.pending:
+                heappush(again, (stream.pending[0].number, number))
+        if not entries:
+            return None
+        for stream in taken.values():
+            self.ready_samples -= stream.samples
+            stream.in_flight = True
+        self._forget_arrivals()
+        return Shipment(tuple(entries), frozenset(taken))
+
+    def done(self, shipment: Shipment) -> None:
+        """``shipment`` was delivered or given up: its streams may send again."""
+        for number in shipment.streams:
+            stream = self._streams[number]
+            stream.in_flight = False
+            if stream.pending:
+                heappush(self._ready, (stream.pending[0].number, number))
+                self.ready_samples += stream.samples
+            else:
+                del self._streams[number]
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest pending portion came."""
+        return self._streams[self._arrivals[0][1]].pending[0].since if self._arrivals else None
+
+    @property
+    def oldest_ready(self) -> float | None:
+        """When the oldest portion of a ready stream came."""
+        return self._streams[self._ready[0][1]].pending[0].since if self._ready else None
+
+    def drain(self) -> list[Pending]:
+        """Take everything that is pending out of the queue, oldest first."""
+        entries = sorted((one for stream in self._streams.values() for one in stream.pending), key=arrival)
+        self._ready.clear()
+        self._arrivals.clear()
+        self._streams = {number: stream for number, stream in self._streams.items() if stream.in_flight}
+        for stream in self._streams.values():
+            stream.pending.clear()
+            stream.samples = 0
+        self.samples = self.ready_samples = self.memory = 0
+        return entries
+
+    def prepend(self, entries: Iterable[Pending]) -> int:
+        """Put ``entries`` of another queue, oldest first, before everything pending; the number of samples dropped.
+
+        Only while nothing is in flight.
+        """
+        later = self.drain()
+        return sum(self.append(entry.portion, entry.since) for entry in (*entries, *later))
+
+    def _take_first(self, stream: _Stream, room: int) -> Pending:
+        entry = stream.pending.popleft()
+        portion = entry.portion
+        self.memory -= portion.memory
+        if len(portion) > room:
+            rest = portion.part(room, len(portion))
+            stream.pending.appendleft(Pending(entry.number, entry.since, rest))
+            self.memory += rest.memory
+            entry = Pending(entry.number, entry.since, portion.part(0, room))
+        self._count(stream, -len(entry.portion))
+        return entry
+
+    def _drop_oldest(self) -> int:
+        _, number = self._arrivals.popleft()
+        stream = self._streams[number]
+        size = len(stream.pending[0].portion)
+        if not stream.in_flight:
+            heappop(self._ready)  # the oldest of all portions is the oldest of the ready ones
+        self.memory -= stream.pending.popleft().portion.memory
+        self._count(stream, -size)
+        if stream.pending and not stream.in_flight:
+            heappush(self._ready, (stream.pending[0].number, number))
+        elif not stream.in_flight:
+            del self._streams[number]
+        self._forget_arrivals()
+        return size
+
+    def _count(self, stream: _Stream, samples: int) -> None:
+        stream.samples += samples
+        self.samples += samples
+        if not stream.in_flight:
+            self.ready_samples += samples
+
+    def _forget_arrivals(self) -> None:
+        """Make the first arrival one that is pending."""
+        while self._arrivals:
+            number, name = self._arrivals[0]
+            stream = self._streams.get(name)
+            if stream is not None and stream.pending and stream.pending[0].number <= number:
+                return
+            self._arrivals.popleft()
+
+
+def arrival(entry: Pending) -> int:
+    """What orders entries of one queue by arrival."""
+    return entry.number

@@ -1,0 +1,100 @@
+"""From scraped batches to what is sent: external labels and write relabelling, once per series table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promscout.model.labels import label_set
+from promscout.model.series import SampleBatch, SeriesTable, decode_label_set, encode_label_set
+from promscout.relabel.config import RelabelConfig
+from promscout.relabel.engine import Relabeler
+from promscout.write.encoding import Portion, SeriesTemplate
+
+
+class _Derived(NamedTuple):
+    template: SeriesTemplate
+    kept: NDArray[np.intp] | None
+    """Which series of the table are sent; None for all."""
+
+
+class Templates:
+    """The templates of one set of external labels and write relabel rules.
+
+    A table's template is made when its first batch comes and forgotten with the table and the last portion of it.
+    An external label is added where a series has no label of that name; then the rules run; a series that they drop,
+    or leave without labels, is not sent.
+
+    Source: prometheus v3.x storage/remote/queue_manager.go QueueManager.StoreSeries, processExternalLabels.
+    """
+
+    def __init__(self, external_labels: Mapping[str, str], relabel_configs: Sequence[RelabelConfig]) -> None:
+        self._external_labels = dict(external_labels)
+        self._relabeler = Relabeler(relabel_configs)
+        self._derived: WeakKeyDictionary[SeriesTable, _Derived] = WeakKeyDictionary()
+
+    def portion(self, batch: SampleBatch) -> Portion:
+        """The samples of ``batch`` that are to be sent; refers to its arrays, or has copies when series are dropped."""
+        derived = self._derived.get(batch.series)
+        if derived is None:
+            derived = self._derived[batch.series] = self._derive(batch.series)
+        template, kept = derived
+        if kept is None:
+            return Portion(template, 0, batch.values, batch.timestamps)
+        stamps = batch.timestamps
+        return Portion(template, 0, batch.values[kept], stamps if isinstance(stamps, int) else stamps[kept])
+
+    def _derive(self, series: SeriesTable) -> _Derived:
+        if not self._external_labels and not self._relabeler.configs:
+            return _Derived(SeriesTemplate(series.stream, [series.encoded_labels(i) for i in range(len(series))]), None)
+        kept, encoded = [], []
+        labels_of = _LabelCodec()
+        for index in range(len(series)):
+            labels = self._external_labels | labels_of.decode(series.encoded_labels(index))
+            if self._relabeler.apply(labels) and labels:
+                kept.append(index)
+                encoded.append(labels_of.encode(labels))
+        template = SeriesTemplate(series.stream, encoded)
+        return _Derived(template, None if len(kept) == len(series) else np.array(kept, dtype=np.intp))
+
+
+class _LabelCodec:
+    """Decodes and encodes label sets, each distinct label once: most labels of a table are in most of its series."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[bytes, tuple[str, str]] = {}
+        self._encoded: dict[tuple[str, str], bytes] = {}
+
+    def decode(self, encoded: bytes) -> dict[str, str]:
+        pairs, at = [], 0
+        while at < len(encoded):
+            end = at + 1
+            size = shift = 0
+            while True:
+                byte = encoded[end]
+                end += 1
+                size |= (byte & 0x7F) << shift
+                if byte < 0x80:
+                    break
+                shift += 7
+            end += size
+            label = encoded[at:end]
+            pair = self._decoded.get(label)
+            if pair is None:
+                pair = self._decoded[label] = decode_label_set(label)[0]
+            pairs.append(pair)
+            at = end
+        return dict(pairs)
+
+    def encode(self, labels: Mapping[str, str]) -> bytes:
+        encoded = []
+        for pair in label_set(labels):
+            label = self._encoded.get(pair)
+            if label is None:
+                label = self._encoded[pair] = encode_label_set((pair,))
+            encoded.append(label)
+        return b"".join(encoded)
