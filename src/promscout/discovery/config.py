@@ -1,0 +1,52 @@
+"""What every service discovery configuration is, and the ``static_configs`` section."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import msgspec
+
+from promscout.errors import InvalidValueError
+from promscout.model.frozendict import FrozenDict
+
+
+class SDConfig(Protocol):
+    """A frozen, hashable value. Equal configurations share one provider, also across reloads."""
+
+    mechanism: ClassVar[str]
+    """Name of the mechanism, as in ``<mechanism>_sd_configs``."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def with_directory(self, directory: Path) -> Self:
+        """The same configuration with relative file names taken from ``directory``."""
+        ...
+
+
+class StaticConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One group of targets given by address, with labels for all of them."""
+
+    targets: tuple[str, ...] = ()
+    labels: FrozenDict[str, str] = FrozenDict()
+
+    def __post_init__(self) -> None:
+        if "" in self.labels:
+            raise InvalidValueError('"" is not a valid label name', key="labels")
+
+
+class StaticSDConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All ``static_configs`` of one job: one provider whose groups have the sources ``0``, ``1``, … in this order.
+
+    Source: prometheus v3.x discovery/registry.go readConfigs.
+    """
+
+    mechanism: ClassVar[str] = "static"
+
+    groups: tuple[StaticConfig, ...] = ()
+
+    def with_directory(self, directory: Path) -> Self:  # noqa: ARG002 - part of the protocol
+        """The same value: it names no files."""
+        return self
