@@ -1,0 +1,90 @@
+"""Discovers one role of one cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from promscout.discovery.discoverer import Publish
+from promscout.discovery.kubernetes.config import KubernetesSDConfig
+from promscout.discovery.kubernetes.roles import ROLES, Needs, RoleGroups
+from promscout.discovery.metrics import DiscoveryMetrics
+from promscout.errors import InvalidValueError
+from promscout.kube.access import ClusterAccess, access_by_kubeconfig, access_in_cluster
+from promscout.kube.backoff import Backoff
+from promscout.kube.informer import SharedInformers
+from promscout.kube.workqueue import WorkQueue
+from promscout.model.group import TargetGroup
+
+_log = structlog.get_logger("promscout.discovery.kubernetes")
+
+
+class KubernetesFactory:
+    """Makes Kubernetes discoverers that share informers and metrics."""
+
+    def __init__(self, informers: SharedInformers, metrics: DiscoveryMetrics) -> None:
+        self._informers = informers
+        self._metrics = metrics
+
+    def __call__(self, config: KubernetesSDConfig) -> KubernetesDiscoverer:
+        """The discoverer of ``config``."""
+        return KubernetesDiscoverer(config, self._informers, self._metrics)
+
+
+class KubernetesDiscoverer:
+    """Turns the objects of one role into target groups, one per object.
+
+    Guarantees: nothing is published before all lists that the role needs are complete; then everything at once, then
+    single groups as objects, or objects attached to them, change.
+    """
+
+    def __init__(self, config: KubernetesSDConfig, informers: SharedInformers, metrics: DiscoveryMetrics) -> None:
+        self._config = config
+        self._informers = informers
+        self._metrics = metrics
+
+    async def run(self, publish: Publish) -> None:
+        """Publish groups until cancelled."""
+        access = await self._access()
+        queue = WorkQueue()
+        with Needs(self._informers, access, self._config) as needs:
+            groups = ROLES[self._config.role](needs, self._config, queue, self._metrics)
+            await needs.wait_synced()
+            # What arrived with the first lists is published as one; from here on the queue tells what changed.
+            queue.clear()
+            publish(_built(groups, groups.keys()))
+            while True:
+                publish(_built(groups, await queue.take()))
+
+    async def _access(self) -> ClusterAccess:
+        """How to reach the cluster, as soon as the files that say so can be used."""
+        backoff = Backoff()
+        while True:
+            try:
+                return access_of(self._config)
+            except InvalidValueError as error:
+                pause = backoff.next()
+                self._metrics.failed("access")
+                _log.error("no access to the API server", role=self._config.role, error=str(error), pause=pause)
+                await asyncio.sleep(pause)
+
+
+def access_of(config: KubernetesSDConfig) -> ClusterAccess:
+    """The access that ``config`` describes: ``kubeconfig_file``, ``api_server``, or the pod's service account.
+
+    Raises:
+        InvalidValueError: a file is missing or unusable.
+    """
+    if config.kubeconfig_file:
+        return access_by_kubeconfig(Path(config.kubeconfig_file))
+    if config.api_server:
+        return ClusterAccess(config.api_server, config.http_client_config())
+    return access_in_cluster()
+
+
+def _built(groups: RoleGroups, keys: Iterable[str]) -> list[TargetGroup]:
+    built = (groups.build(key) for key in keys)
+    return [group for group in built if group is not None]

@@ -1,0 +1,50 @@
+"""Meta labels that several roles share."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from promscout.kube.objects import Node, ObjectMeta
+from promscout.model.labels import META_PREFIX, sanitize_label_name
+
+PREFIX: Final = META_PREFIX + "kubernetes_"
+NAMESPACE: Final = PREFIX + "namespace"
+
+
+@lru_cache(maxsize=65536)
+def _names(role: str, kind: str, name: str) -> tuple[str, str]:
+    """The label and its ``present`` twin for an object's label or annotation ``name``. Clusters repeat few names."""
+    safe = sanitize_label_name(name)
+    return f"{PREFIX}{role}_{kind}_{safe}", f"{PREFIX}{role}_{kind}present_{safe}"
+
+
+def add_object_meta(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
+    """Add the labels every object has: its name, its labels and its annotations, each with a ``present`` twin.
+
+    Source: prometheus v3.x discovery/kubernetes/kubernetes.go addObjectMetaLabels.
+    """
+    labels[f"{PREFIX}{role}_name"] = meta.name
+    add_labels_and_annotations(labels, meta, role)
+
+
+def add_labels_and_annotations(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
+    """Add an object's labels and annotations, each with a ``present`` twin."""
+    for kind, entries in (("label", meta.labels), ("annotation", meta.annotations)):
+        for name, value in (entries or {}).items():
+            label, present = _names(role, kind, name)
+            labels[label] = value
+            labels[present] = "true"
+
+
+def add_node_metadata(labels: dict[str, str], node: Node) -> None:
+    """Add what ``attach_metadata: {node: true}`` promises: the node's name, labels and annotations.
+
+    Source: prometheus v3.x discovery/kubernetes/endpoints.go addNodeLabels.
+    """
+    add_object_meta(labels, node.metadata, "node")
+
+
+def join_host_port(host: str, port: str | int) -> str:
+    """``host:port``, an IPv6 host in brackets. Source: Go net.JoinHostPort."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,104 @@
+"""Shared informers: one list and watch for everybody who needs the same collection."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from promscout.kube.access import ClusterAccess
+from promscout.kube.client import ApiClient
+from promscout.kube.objects import KubeObject
+from promscout.kube.reflector import Reflector, ReflectorMetrics, ReflectorStatus
+from promscout.kube.resource import AnyResource, Resource, Scope
+from promscout.kube.store import Store
+from promscout.supervisor import Supervisor
+
+T = TypeVar("T", bound=KubeObject)
+
+
+@dataclass(frozen=True, slots=True)
+class InformerKey:
+    """What makes two needs the same: API server and credentials, resource, namespace, selectors."""
+
+    access: ClusterAccess
+    resource: AnyResource
+    scope: Scope
+
+
+class Informer(Generic[T]):
+    """A store that a reflector keeps equal to one collection.
+
+    ``status`` says how the reflector is doing; ``users`` counts who holds the informer.
+    """
+
+    def __init__(self, key: InformerKey) -> None:
+        self.key = key
+        self.store: Store[T] = Store()
+        self.status = ReflectorStatus()
+        self.users = 0
+        self._synced = asyncio.Event()
+
+    async def wait_synced(self) -> None:
+        """Wait until the store holds the first complete list."""
+        await self._synced.wait()
+
+    async def run(self, metrics: ReflectorMetrics) -> None:
+        """Keep the store up to date until cancelled."""
+        async with self.key.access.client() as http:
+            client = ApiClient(http, self.key.access.url)
+            reflector: Reflector[T] = Reflector(
+                client,
+                self.key.resource,
+                self.key.scope,
+                self.store,
+                metrics=metrics,
+                on_synced=self._synced.set,
+            )
+            self.status = reflector.status
+            await reflector.run()
+
+
+class SharedInformers:
+    """Hands out informers, one per :class:`InformerKey`, as an async context manager.
+
+    Guarantees: an informer runs from its first ``acquire`` to its last ``release``; acquiring it again meanwhile costs
+    nothing and finds a filled store.
+    """
+
+    def __init__(self, metrics: ReflectorMetrics) -> None:
+        self._metrics = metrics
+        self._informers: dict[InformerKey, Informer[Any]] = {}
+        self._supervisor: Supervisor[Informer[Any]] = Supervisor("informer")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._supervisor.close()
+
+    @property
+    def informers(self) -> tuple[Informer[Any], ...]:
+        """Every informer in use."""
+        return tuple(self._informers.values())
+
+    def acquire(self, access: ClusterAccess, resource: Resource[T], scope: Scope) -> Informer[T]:
+        """The informer for this need; it starts if nobody had it."""
+        key = InformerKey(access, resource, scope)
+        informer: Informer[T] | None = self._informers.get(key)
+        if informer is None:
+            informer = self._informers[key] = Informer(key)
+            found = informer
+            self._supervisor.start(informer, lambda: found.run(self._metrics))
+        informer.users += 1
+        return informer
+
+    def release(self, informer: Informer[Any]) -> None:
+        """Give an acquired informer back; the last one to do so ends it."""
+        informer.users -= 1
+        if informer.users == 0:
+            del self._informers[informer.key]
+            self._supervisor.stop(informer)

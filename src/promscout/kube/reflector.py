@@ -1,0 +1,203 @@
+"""List and watch one collection into a store, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
+from promscout.kube.backoff import Backoff
+from promscout.kube.client import ApiClient, WatchEvent
+from promscout.kube.objects import KubeObject, object_key, take_resource_version
+from promscout.kube.resource import Resource, Scope
+from promscout.kube.store import Store
+
+T = TypeVar("T", bound=KubeObject)
+
+PAGE_SIZE: Final = 500
+"""Objects per page, client-go's default: no list is in memory as a whole."""
+
+MIN_WATCH_TIMEOUT: Final = 300
+"""Seconds; each watch asks for one to two times this, so that watches do not end in step (client-go)."""
+
+IDLE_TIMEOUT: Final = 150.0
+"""Seconds of silence after which a watch counts as dead: servers send a bookmark about every minute."""
+
+HEALTHY_AFTER: Final = 1.0
+"""Seconds a watch must have lasted, when it brought no event, for its end to count as normal."""
+
+_log = structlog.get_logger("promscout.kube")
+
+
+class ReflectorMetrics(Protocol):
+    """What a reflector counts."""
+
+    def failed(self, resource: str) -> None:
+        """A list or watch failed."""
+        ...
+
+
+@dataclass(slots=True)
+class ReflectorStatus:
+    """What a reflector is doing, for people.
+
+    ``last_error`` is empty while things work; ``lists`` and ``watches`` count what was opened since the start;
+    ``bytes`` is what lists have cost.
+    """
+
+    synced: bool = False
+    resource_version: str = ""
+    lists: int = 0
+    watches: int = 0
+    events: int = 0
+    bookmarks: int = 0
+    bytes: int = 0
+    last_error: str = ""
+    forbidden: bool = False
+
+
+class Reflector(Generic[T]):
+    """Keeps ``store`` equal to one collection of the API server.
+
+    Guarantees: the store never holds a partial list (all pages are read before anything changes); while the API server
+    fails, the store keeps its last contents; every change the server still knows reaches the store, in order, however
+    often connections break; what expired is listed anew and only the difference is reported. ``on_synced`` is called
+    once, after the first complete list.
+
+    Three levels: for ever, with back-off > list, then watch until expired > one connection.
+
+    Source: client-go tools/cache/reflector.go ListAndWatch, and the Kubernetes API concepts on watches.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        resource: Resource[T],
+        scope: Scope,
+        store: Store[T],
+        *,
+        metrics: ReflectorMetrics,
+        on_synced: Callable[[], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._scope = scope
+        self._store = store
+        self._metrics = metrics
+        self._on_synced = on_synced
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not cryptography
+        self._backoff = Backoff(rng=self._rng)
+        self.status = ReflectorStatus()
+        self._log = _log.bind(resource=resource.plural, **{k: v for k, v in _described(scope).items() if v})
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                await self._list()
+                await self._watch_until_expired()
+            except ExpiredError as error:
+                # Normal after a long silence or a compaction, but a server may also expire everything at once.
+                self._log.info("resource version expired, listing again", reason=error.message)
+                await asyncio.sleep(self._backoff.next())
+            except KubeError as error:
+                await self._pause(error, "list or watch failed, listing again")
+
+    async def _pause(self, error: KubeError, what: str) -> None:
+        self._metrics.failed(self._resource.plural)
+        after = error.retry_after if isinstance(error, ApiStatusError) else None
+        delay = self._backoff.next(at_least=after or 0.0)
+        self.status.last_error = str(error)
+        self.status.forbidden = isinstance(error, ApiStatusError) and error.code in (401, 403)
+        self._log.warning(what, error=str(error), pause=round(delay, 2))
+        await asyncio.sleep(delay)
+
+    async def _list(self) -> None:
+        objects: dict[str, T] = {}
+        resume = ""
+        while True:
+            page = await self._client.list_page(self._resource, self._scope, limit=PAGE_SIZE, resume=resume)
+            self.status.bytes += page.bytes
+            for obj in page.items:
+                take_resource_version(obj)
+                objects[object_key(obj)] = obj
+            resume = page.next
+            if not resume:
+                break
+        self.status.lists += 1
+        self.status.resource_version = page.resource_version
+        self._recovered()
+        self._store.replace(objects)
+        if not self.status.synced:
+            self.status.synced = True
+            self._on_synced()
+
+    async def _watch_until_expired(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started, events = loop.time(), self.status.events
+            try:
+                await self._watch_once()
+            except ExpiredError:
+                raise
+            except ApiUnreachableError as error:
+                # The way to the server broke, not the watch: what was missed is still there to be watched.
+                if self._brought_nothing(started, events):
+                    await self._pause(error, "watch failed, watching again")
+            except ApiStatusError as error:
+                if error.code != 429 and error.code < 500:
+                    raise
+                await self._pause(error, "watch refused, watching again")
+            else:
+                if self._brought_nothing(started, events):
+                    await asyncio.sleep(self._backoff.next())
+
+    def _brought_nothing(self, started: float, events: int) -> bool:
+        """Whether a watch ended so soon that opening the next one at once would be a hot loop."""
+        return self.status.events == events and asyncio.get_running_loop().time() - started < HEALTHY_AFTER
+
+    async def _watch_once(self) -> None:
+        self.status.watches += 1
+        events = self._client.watch(
+            self._resource,
+            self._scope,
+            resource_version=self.status.resource_version,
+            close_after=int(MIN_WATCH_TIMEOUT * self._rng.uniform(1.0, 2.0)),
+            idle_timeout=IDLE_TIMEOUT,
+        )
+        async with aclosing(events):
+            async for event in events:
+                self._apply(event)
+                # Not after a list: a server that lists and then refuses to watch must meet ever longer pauses.
+                self._backoff.reset()
+                self._recovered()
+
+    def _recovered(self) -> None:
+        if self.status.last_error:
+            self._log.info("list and watch work again")
+            self.status.last_error = ""
+            self.status.forbidden = False
+
+    def _apply(self, event: WatchEvent[T]) -> None:
+        obj = event.object
+        self.status.resource_version = take_resource_version(obj)
+        self.status.events += 1
+        if event.type in ("ADDED", "MODIFIED"):
+            self._store.put(object_key(obj), obj)
+        elif event.type == "DELETED":
+            self._store.delete(object_key(obj))
+        elif event.type == "BOOKMARK":
+            self.status.bookmarks += 1
+        else:
+            raise ApiUnreachableError(f"unknown watch event type {event.type!r} for {self._resource.plural}")
+
+
+def _described(scope: Scope) -> dict[str, Any]:
+    return {"namespace": scope.namespace, "label": scope.label_selector, "field": scope.field_selector}

@@ -1,0 +1,53 @@
+"""The API resources that discovery watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from promscout.kube.objects import KubeObject, Node, Pod
+
+T = TypeVar("T", bound=KubeObject)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T]):
+    """A list- and watchable resource, with the projected type that its objects decode to.
+
+    ``group_version`` is the URL prefix (``api/v1``, ``apis/discovery.k8s.io/v1``), ``plural`` the resource's name in
+    URLs, in RBAC rules and in messages.
+    """
+
+    group_version: str
+    plural: str
+    type: type[T]
+
+    def path(self, namespace: str = "") -> str:
+        """The collection's URL path: of one namespace, or of the whole cluster when ``namespace`` is empty."""
+        where = f"namespaces/{namespace}/" if namespace else ""
+        return f"/{self.group_version}/{where}{self.plural}"
+
+
+PODS: Final[Resource[Pod]] = Resource("api/v1", "pods", Pod)
+NODES: Final[Resource[Node]] = Resource("api/v1", "nodes", Node)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of a resource's collection: a namespace (empty: all) and selectors in the API's own syntax."""
+
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+
+    def params(self) -> dict[str, str]:
+        """The selectors as query parameters."""
+        params = {}
+        if self.label_selector:
+            params["labelSelector"] = self.label_selector
+        if self.field_selector:
+            params["fieldSelector"] = self.field_selector
+        return params
+
+
+AnyResource = Resource[Any]

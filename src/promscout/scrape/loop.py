@@ -1,0 +1,199 @@
+"""One target's scrape loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import structlog
+
+from promscout.errors import ExpositionError, InvalidValueError
+from promscout.exposition.negotiation import Format, format_of
+from promscout.exposition.text import parse_text
+from promscout.model.clock import Clock
+from promscout.model.series import stale_markers
+from promscout.relabel.engine import Relabeler
+from promscout.scrape.cache import Resolved, SeriesCache
+from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.report import Report, report_series
+from promscout.scrape.sample_labels import SampleLabels
+from promscout.scrape.schedule import Schedule
+from promscout.scrape.target import Target
+from promscout.scrape.transport import Fetched, FetchFailed, Transport
+from promscout.write.appender import Appender
+
+_log = structlog.get_logger("promscout.scrape")
+
+
+class Ending(Enum):
+    """Why a loop ends, which decides what becomes of its series."""
+
+    SHUTDOWN = auto()  # the process ends and will be back: series go on, no markers
+    REMOVED = auto()  # the target is gone: its series turn stale
+    REPLACED = auto()  # another loop takes its series over
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeContext:
+    """What all loops share."""
+
+    appender: Appender
+    clock: Clock
+    metrics: ScrapeMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeOptions:
+    """What the loops of one pool share until the next reload."""
+
+    config: ScrapeConfig
+    transport: Transport
+    metric_relabeler: Relabeler
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A fetched body as samples, or why there are none. ``scraped`` counts the samples the target exposed."""
+
+    resolved: Resolved | None = None
+    scraped: int = 0
+    error: str = ""
+
+
+class ScrapeLoop:
+    """Scrapes one target at its slots, appends what it exposes, and reports on every scrape.
+
+    Guarantees: one scrape at a time; every scrape ends within the target's timeout and appends its report samples,
+    whatever happens; series that vanish, that a failed scrape leaves without a sample, or that belong to a removed
+    target get a staleness marker; a failure is kept as ``last`` and never raised.
+
+    Source: prometheus v3.x scrape/scrape.go scrapeLoop.
+    """
+
+    def __init__(self, target: Target, options: ScrapeOptions, context: ScrapeContext) -> None:
+        self.target = target
+        self.last: Report | None = None
+        self.ending = Ending.SHUTDOWN
+        self.started_ms = context.clock.now_ms()
+        self._context = context
+        self._stream = target.digest
+        self._interval = target.interval
+        self._timeout = target.timeout
+        self._use(options)
+
+    def _use(self, options: ScrapeOptions) -> None:
+        config = options.config
+        self._options = options
+        labels = SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels)
+        self._cache = SeriesCache(
+            self._stream,
+            labels,
+            honor_timestamps=config.honor_timestamps,
+            track_timestamps=config.track_timestamps_staleness,
+        )
+        self._report_series = report_series(self._stream, labels)
+
+    def reconfigure(self, options: ScrapeOptions) -> None:
+        """Use other options from the next scrape on; slots and live series stay."""
+        before = self._cache
+        self._use(options)
+        self._cache.adopt(before)
+
+    def take_over(self, other: ScrapeLoop) -> None:
+        """Continue the series of a loop that ends: those that live on do not turn stale."""
+        other.ending = Ending.REPLACED
+        self._stream = other._stream
+        self._use(self._options)
+        self._cache.adopt(other._cache)
+
+    async def run(self) -> None:
+        """Scrape at every slot until cancelled."""
+        loop = asyncio.get_running_loop()
+        schedule = Schedule(self.target.digest, self._interval, self._context.clock.now_ms(), loop.time())
+        interval_length = self._context.metrics.interval_length.labels(str(self._interval))
+        before: float | None = None
+        try:
+            while True:
+                await asyncio.sleep(schedule.at - loop.time())
+                started = loop.time()
+                if before is not None:
+                    interval_length.observe(started - before)
+                before = started
+                await self._scrape(schedule.timestamp(self._context.clock.now_ms()))
+                missed = schedule.advance(loop.time())
+                if missed:
+                    self._context.metrics.missed.inc(missed)
+        finally:
+            if self.ending is Ending.REMOVED:
+                self._end_series()
+
+    async def _scrape(self, timestamp_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        start_ms, started = self._context.clock.now_ms(), loop.time()
+        fetched = await self._options.transport.fetch(self.target, self._timeout)
+        duration = loop.time() - started
+        outcome = self._resolve(fetched, timestamp_ms)
+        resolved = outcome.resolved
+        if resolved is None:
+            self._mark_stale(timestamp_ms)
+            report = Report(start_ms, duration, outcome.error, scraped=outcome.scraped)
+        else:
+            self._append(resolved, timestamp_ms)
+            report = Report(start_ms, duration, scraped=outcome.scraped, kept=len(resolved.batch), added=resolved.added)
+        self._log_change(report)
+        self.last = report
+        self._context.appender.append(report.batch(self._report_series, timestamp_ms))
+
+    def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
+        config = self._options.config
+        if isinstance(fetched, FetchFailed):
+            if fetched.too_large:
+                self._context.metrics.body_too_large.inc()
+            return _Outcome(error=fetched.reason)
+        chosen = format_of(fetched.content_type, config.fallback_scrape_protocol)
+        if not isinstance(chosen, Format):
+            return _Outcome(error=str(chosen))
+        scraped = 0
+        try:
+            exposition = parse_text(fetched.body)
+            scraped = len(exposition.keys)
+            resolved = self._cache.resolve(exposition, timestamp_ms)
+        except (ExpositionError, InvalidValueError) as error:
+            return _Outcome(scraped=scraped, error=str(error))
+        if config.sample_limit and len(resolved.batch) > config.sample_limit:
+            self._context.metrics.too_many_samples.inc()
+            return _Outcome(scraped=scraped, error=f"sample limit exceeded (limit: {config.sample_limit})")
+        return _Outcome(resolved, scraped)
+
+    def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
+        if resolved.duplicates:
+            self._context.metrics.duplicate_samples.inc(resolved.duplicates)
+        self._cache.accept(resolved)
+        self._context.metrics.samples.inc(len(resolved.batch))
+        if len(resolved.batch):
+            self._context.appender.append(resolved.batch)
+        if resolved.vanished is not None:
+            self._context.appender.append(stale_markers(resolved.vanished, timestamp_ms))
+
+    def _mark_stale(self, timestamp_ms: int) -> None:
+        series = self._cache.end()
+        if series is not None:
+            self._context.appender.append(stale_markers(series, timestamp_ms))
+
+    def _end_series(self) -> None:
+        now_ms = self._context.clock.now_ms()
+        self._mark_stale(now_ms)
+        if self.last is not None:
+            self._context.appender.append(stale_markers(self._report_series, now_ms))
+
+    def _log_change(self, report: Report) -> None:
+        """Log a failure once, when it begins or becomes another one."""
+        before = self.last.error if self.last is not None else ""
+        if report.error != before:
+            log = _log.bind(url=self.target.url)
+            if report.error:
+                log.warning("scrape failed", error=report.error)
+            else:
+                log.info("scrape works again")

@@ -1,0 +1,71 @@
+"""The scrape manager: a pool per job, kept over reloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from promscout.model.group import TargetSetChange
+from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.loop import Ending, ScrapeContext
+from promscout.scrape.pool import ScrapePool
+
+
+class ScrapeManager:
+    """Runs one scrape pool per job, as an async context manager that stops all of them on exit.
+
+    Guarantees: ``apply_config`` leaves pools alone whose configuration is equal, reloads those whose configuration
+    changed, and ends those whose job is gone, their series turning stale; leaving the context ends every loop without
+    staleness markers, because the process is expected to be back.
+
+    Source: prometheus v3.x scrape/manager.go Manager.
+    """
+
+    def __init__(self, context: ScrapeContext) -> None:
+        self._context = context
+        self._pools: dict[str, ScrapePool] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        closing = [asyncio.ensure_future(pool.close(Ending.SHUTDOWN)) for pool in self._pools.values()]
+        if closing or self._closing:
+            await asyncio.wait({*closing, *self._closing})
+
+    @property
+    def pools(self) -> Mapping[str, ScrapePool]:
+        """Job name → its pool."""
+        return self._pools
+
+    def apply_config(self, configs: Sequence[ScrapeConfig]) -> None:
+        """Make ``configs`` the jobs that are scraped."""
+        wanted = {config.job_name: config for config in configs}
+        for job in self._pools.keys() - wanted.keys():
+            self._close(self._pools.pop(job))
+        for job, config in wanted.items():
+            pool = self._pools.get(job)
+            if pool is None:
+                self._pools[job] = ScrapePool(config, self._context)
+            elif pool.config != config:
+                pool.reload(config)
+
+    async def run(self, receive: Callable[[], Awaitable[TargetSetChange]]) -> None:
+        """The reloader: take changes from ``receive`` and sync the pools of their jobs, until cancelled."""
+        while True:
+            for job, groups in (await receive()).items():
+                pool = self._pools.get(job)
+                if pool is not None:
+                    pool.sync(groups)
+                    # Large syncs take turns with whatever else is due.
+                    await asyncio.sleep(0)
+
+    def _close(self, pool: ScrapePool) -> None:
+        task = asyncio.create_task(pool.close(Ending.REMOVED), name=f"closing pool {pool.config.job_name}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

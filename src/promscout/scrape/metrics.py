@@ -1,0 +1,73 @@
+"""Scraping's own metrics, under Prometheus's names where the meaning is the same."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
+
+
+class ScrapeMetrics:
+    """Counters of scraping. Source: prometheus v3.x scrape/metrics.go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pools = Counter(
+            "prometheus_target_scrape_pools", "Total number of scrape pool creation attempts.", registry=registry
+        )
+        self.pool_reloads = Counter(
+            "prometheus_target_scrape_pool_reloads", "Total number of scrape pool reloads.", registry=registry
+        )
+        self.pool_targets = Gauge(
+            "prometheus_target_scrape_pool_targets",
+            "Current number of targets in this scrape pool.",
+            ["scrape_job"],
+            registry=registry,
+        )
+        self.pool_syncs = Counter(
+            "prometheus_target_scrape_pool_sync",
+            "Total number of syncs that were executed on a scrape pool.",
+            ["scrape_job"],
+            registry=registry,
+        )
+        self.sync_length = Summary(
+            "prometheus_target_sync_length_seconds",
+            "Interval to sync the scrape pool.",
+            ["scrape_job"],
+            registry=registry,
+        )
+        self.sync_failed = Counter(
+            "prometheus_target_sync_failed", "Total number of target sync failures.", ["scrape_job"], registry=registry
+        )
+        self.interval_length = Summary(
+            "prometheus_target_interval_length_seconds",
+            "Actual intervals between scrapes.",
+            ["interval"],
+            registry=registry,
+        )
+        self.body_too_large = Counter(
+            "prometheus_target_scrapes_exceeded_body_size_limit",
+            "Total number of scrapes that hit the body size limit.",
+            registry=registry,
+        )
+        self.too_many_samples = Counter(
+            "prometheus_target_scrapes_exceeded_sample_limit",
+            "Total number of scrapes that hit the sample limit and were rejected.",
+            registry=registry,
+        )
+        self.duplicate_samples = Counter(
+            "prometheus_target_scrapes_sample_duplicate_timestamp",
+            "Total number of samples rejected due to duplicate timestamps but different values.",
+            registry=registry,
+        )
+        self.missed = Counter(
+            "promscout_target_scrapes_missed",
+            "Total number of slots in which a target was not scraped because its last scrape was still under way.",
+            registry=registry,
+        )
+        self.samples = Counter("promscout_scraped_samples", "Total number of samples scraped.", registry=registry)
+
+    def forget(self, job: str) -> None:
+        """Drop the series of a job that exists no more."""
+        for metric in (self.pool_targets, self.pool_syncs, self.sync_length, self.sync_failed):
+            try:
+                metric.remove(job)
+            except KeyError:
+                continue

@@ -1,0 +1,59 @@
+"""From the labels that a target exposes to the labels that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from promscout.errors import InvalidValueError
+from promscout.model.labels import EXPORTED_PREFIX, METRIC_NAME, LabelSet, label_set
+from promscout.relabel.engine import Relabeler
+
+
+class SampleLabels:
+    """Adds a target's labels to exposed ones and applies ``metric_relabel_configs``.
+
+    Source: prometheus v3.x scrape/scrape.go mutateSampleLabels, resolveConflictingExposedLabels,
+    mutateReportSampleLabels.
+    """
+
+    def __init__(self, target_labels: LabelSet, relabeler: Relabeler, *, honor_labels: bool) -> None:
+        self._target_labels = target_labels
+        self._relabeler = relabeler
+        self._honor_labels = honor_labels
+
+    def finish(self, exposed: Iterable[tuple[str, str]]) -> LabelSet | None:
+        """The labels to store for a sample with the labels ``exposed``; None when relabelling drops it.
+
+        Raises:
+            InvalidValueError: relabelling left a sample without a metric name.
+        """
+        labels = dict(exposed)
+        if self._honor_labels:
+            for name, value in self._target_labels:
+                labels.setdefault(name, value)
+        else:
+            self._override(labels)
+        if not self._relabeler.apply(labels):
+            return None
+        finished = label_set(labels)
+        if finished and not labels.get(METRIC_NAME):
+            raise InvalidValueError("metric name missing after relabelling")
+        return finished or None
+
+    def report(self, metric: str) -> LabelSet:
+        """The labels of a report sample such as ``up``: the target's own; nothing exposed can conflict."""
+        return label_set({**dict(self._target_labels), METRIC_NAME: metric})
+
+    def _override(self, labels: dict[str, str]) -> None:
+        """The target's labels win; what they displace is kept under a name with ``exported_`` in front."""
+        displaced = {}
+        for name, value in self._target_labels:
+            if labels.get(name):
+                displaced[name] = labels[name]
+            labels[name] = value
+        # Shortest first, so that of "a" and "exported_a" the one that was exposed as such ends up with more prefixes.
+        for name in sorted(displaced, key=len):
+            exported = EXPORTED_PREFIX + name
+            while labels.get(exported):
+                exported = EXPORTED_PREFIX + exported
+            labels[exported] = displaced[name]

@@ -1,0 +1,46 @@
+"""When a target is scraped."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ALIGN_TOLERANCE_MS: Final = 2
+"""A scrape that starts at most this late (or 1% of its interval) is stamped with its slot, not with the start:
+databases compress regular time stamps far better. Source: prometheus v3.x scrape/scrape.go scrapeTimestampTolerance."""
+
+
+class Schedule:
+    """The slots of one target: one per interval, at an offset that its identity decides.
+
+    Slots are counted on the event loop's clock from one reading of the wall clock, so a step of the wall clock moves
+    no scrape. Every process gives the same identity the same slots.
+
+    Source: prometheus v3.x scrape/target.go Target.offset.
+    """
+
+    def __init__(self, digest: int, interval: float, now_ms: int, loop_time: float) -> None:
+        self._interval_ms = max(1, round(interval * 1000))
+        offset = digest % self._interval_ms
+        first_ms = now_ms - now_ms % self._interval_ms + offset
+        if first_ms < now_ms:
+            first_ms += self._interval_ms
+        self._slot_ms = first_ms
+        self._origin_ms = now_ms
+        self._origin = loop_time
+
+    @property
+    def at(self) -> float:
+        """The event loop's time of the next slot."""
+        return self._origin + (self._slot_ms - self._origin_ms) / 1000
+
+    def advance(self, loop_time: float) -> int:
+        """Go on to the first slot after ``loop_time``; returns how many slots were missed on the way."""
+        behind_ms = (loop_time - self.at) * 1000
+        missed = max(0, int(behind_ms // self._interval_ms))
+        self._slot_ms += (missed + 1) * self._interval_ms
+        return missed
+
+    def timestamp(self, now_ms: int) -> int:
+        """The time stamp, in ms, for a scrape of the current slot that starts at ``now_ms``."""
+        tolerance = min(_ALIGN_TOLERANCE_MS, self._interval_ms // 100)
+        return self._slot_ms if abs(now_ms - self._slot_ms) <= tolerance else now_ms

@@ -1,0 +1,142 @@
+"""Targets: from a group's labels to something that can be scraped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import quote, urlencode
+
+from promscout.errors import InvalidValueError
+from promscout.model import labels as names
+from promscout.model.duration import Duration
+from promscout.model.group import TargetGroup
+from promscout.model.labels import LabelSet, label_set
+from promscout.relabel.engine import Relabeler
+from promscout.scrape.config import ScrapeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to scrape: all labels that relabelling left, meta labels excepted, and the URL they make.
+
+    Equality is identity: targets with equal labels and URL are one target, wherever they were found.
+    """
+
+    all_labels: LabelSet
+    url: str
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels that its samples carry: those that do not start with ``__``."""
+        return tuple(pair for pair in self.all_labels if not pair[0].startswith(names.RESERVED_PREFIX))
+
+    @property
+    def interval(self) -> Duration:
+        """Time between two scrapes."""
+        return Duration.parse(self._get(names.SCRAPE_INTERVAL))
+
+    @property
+    def timeout(self) -> Duration:
+        """Longest time that a scrape may take."""
+        return Duration.parse(self._get(names.SCRAPE_TIMEOUT))
+
+    @property
+    def digest(self) -> int:
+        """64 bits that are the same for the same identity in every process."""
+        text = "\xff".join(part for pair in self.all_labels for part in pair)
+        return int.from_bytes(hashlib.blake2b(f"{text}\xff{self.url}".encode(), digest_size=8).digest())
+
+    def _get(self, name: str) -> str:
+        return next(value for label, value in self.all_labels if label == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A target that survived relabelling but cannot be scraped, and why."""
+
+    reason: str
+
+
+Built: TypeAlias = Target | Refused | None
+"""What becomes of one target of a group; None when relabelling dropped it."""
+
+_CHECKED_DURATIONS: Final = ((names.SCRAPE_INTERVAL, "scrape interval"), (names.SCRAPE_TIMEOUT, "scrape timeout"))
+
+
+class TargetBuilder:
+    """Builds the targets of one job's groups.
+
+    Source: prometheus v3.x scrape/target.go PopulateDiscoveredLabels, PopulateLabels, Target.URL.
+    """
+
+    def __init__(self, config: ScrapeConfig) -> None:
+        self._relabeler = Relabeler(config.relabel_configs)
+        self._params = config.params
+        self._defaults = {
+            names.JOB: config.job_name,
+            names.SCRAPE_INTERVAL: str(config.scrape_interval),
+            names.SCRAPE_TIMEOUT: str(config.scrape_timeout),
+            names.METRICS_PATH: config.metrics_path,
+            names.SCHEME: config.scheme,
+        } | {names.PARAM_PREFIX + name: values[0] for name, values in config.params.items() if values}
+
+    def discovered_labels(self, group: TargetGroup, position: int) -> dict[str, str]:
+        """The labels of one target of ``group`` before relabelling. A new dict; values may be empty."""
+        labels = group.labels | group.targets[position]
+        for name, value in self._defaults.items():
+            if not labels.get(name):
+                labels[name] = value
+        return labels
+
+    def build(self, group: TargetGroup) -> Iterator[Built]:
+        """What becomes of each target of ``group``, in its order."""
+        for position in range(len(group.targets)):
+            labels = self.discovered_labels(group, position)
+            yield self._finish(labels) if self._relabeler.apply(labels) else None
+
+    def _finish(self, labels: dict[str, str]) -> Target | Refused:
+        address = labels.get(names.ADDRESS, "")
+        reason = _address_fault(address) or _duration_fault(labels)
+        if reason:
+            return Refused(reason)
+        for name in [name for name in labels if name.startswith(names.META_PREFIX)]:
+            del labels[name]
+        if not labels.get(names.INSTANCE):
+            labels[names.INSTANCE] = address
+        return Target(label_set(labels), self._url(labels, address))
+
+    def _url(self, labels: dict[str, str], address: str) -> str:
+        params = {name: list(values) for name, values in self._params.items()}
+        for label, value in labels.items():
+            if label.startswith(names.PARAM_PREFIX):
+                name = label[len(names.PARAM_PREFIX) :]
+                params[name] = [value, *params.get(name, [])[1:]]
+        query = urlencode(sorted(params.items()), doseq=True)
+        path = quote(labels.get(names.METRICS_PATH, ""), safe="/:@!$&'()*+,;=~")
+        slash = "" if path.startswith("/") or not path else "/"
+        return f"{labels.get(names.SCHEME, '')}://{address}{slash}{path}" + (f"?{query}" if query else "")
+
+
+def _address_fault(address: str) -> str:
+    if not address:
+        return "no address"
+    if "/" in address:
+        return f'"{address}" is not a valid hostname'
+    return ""
+
+
+def _duration_fault(labels: dict[str, str]) -> str:
+    parsed = []
+    for label, what in _CHECKED_DURATIONS:
+        try:
+            parsed.append(Duration.parse(labels.get(label, "")))
+        except InvalidValueError as error:
+            return f"error parsing {what}: {error}"
+        if not parsed[-1]:
+            return f"{what} cannot be 0"
+    interval, timeout = parsed
+    if timeout > interval:
+        return f'scrape timeout cannot be greater than scrape interval ("{timeout}" > "{interval}")'
+    return ""
