@@ -48,9 +48,17 @@ def _is_virtual(item: pytest.Item) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    # What exists now is there to stay; leaving it out makes the collection after each test cheap.
+    _collect_garbage()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
+
+def _collect_garbage() -> None:
+    """Finds what is unreachable and unclosed while it can be blamed on this test; ResourceWarnings are errors."""
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what is alive now need not be looked at again, which makes the next collection cheap
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +85,7 @@ async def _no_task_outlives_a_test() -> AsyncIterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     result = yield
-    # Finds what is unreachable and unclosed now, while it can be blamed on this test; ResourceWarnings are errors.
-    gc.collect()
+    _collect_garbage()
     if before := item.stash.get(_BEFORE, None):
         leaked = Held.now().leaked(before)
         if leaked:

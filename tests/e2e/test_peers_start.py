@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +28,10 @@ EMPTY = {"global": {"scrape_interval": "1s"}, "scrape_configs": []}
 
 
 def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def files_in(directory: Path) -> list[Path]:
@@ -66,6 +73,32 @@ async def test_a_peer_is_gone_when_the_block_fails(peers_dir: Path, tmp_path: Pa
     with pytest.raises(LookupError):
         await fail()
     assert not is_alive(pids[0])
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_peer_is_gone_when_the_tests_are_interrupted(end: signal.Signals, peers_dir: Path, tmp_path: Path) -> None:
+    script = f"""
+import asyncio, pathlib
+from peers import NodeExporter
+async def main():
+    async with NodeExporter(pathlib.Path({str(peers_dir)!r}), pathlib.Path({str(tmp_path)!r})) as peer:
+        print(peer.pid, flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    tests = Path(__file__).parents[1]
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tests, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as program:
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        assert is_alive(pid)
+        program.send_signal(end)
+        program.wait(20)
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_alive(pid)
 
 
 async def test_a_peer_that_refuses_its_configuration_fails_with_its_log(peers_dir: Path, tmp_path: Path) -> None:

@@ -10,6 +10,11 @@ Guarantees:
 * A loop that waits for something that can never come (nothing ready, no timer, nobody outside) raises
   ``DeadlockError``, which lists the tasks and where each of them waits. A loop that only ever jumps from timer to timer
   raises it after ``JUMP_LIMIT`` jumps.
+
+Why not the package looptime (0.9, tried with pytest-asyncio 1.5): sleeping works, but a deadlocked test hangs until
+pytest-timeout, or with ``idle_timeout`` spends it in real time and then does not say who waits; and a timeout of 10 ms
+around a thread's 50 ms goes off, so that the speed of the machine decides. pytest-asyncio takes a loop factory per
+test, so that a loop class is all that is needed.
 """
 
 from __future__ import annotations
