@@ -80,5 +80,5 @@ def test_a_directory_of_ones_own_programs_is_taken_as_it_is(tmp_path):
 
 def test_missing_programs_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMSCOUT_PEERS_DIR", str(tmp_path))
-    with pytest.raises(AssertionError, match="prometheus, promtool, .*run `make peers`"):
+    with pytest.raises(AssertionError, match=r"prometheus, promtool, .*run `make peers`"):
         find_peers()
