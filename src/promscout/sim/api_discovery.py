@@ -80,6 +80,8 @@ def _entries(resource: Resource) -> list[JsonObject]:
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
     entries = [entry]
     if resource.has_status:
         entries.append(

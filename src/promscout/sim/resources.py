@@ -42,6 +42,7 @@ class Resource:
     singular: str
     namespaced: bool = True
     short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     has_status: bool = True
     counts_generations: bool = True
     initial_status: Mapping[str, Any] | None = field(default_factory=dict)
@@ -83,6 +84,7 @@ PODS: Final = Resource(
     "pods",
     "pod",
     short_names=("po",),
+    categories=("all",),
     initial_status={"phase": "Pending", "qosClass": "BestEffort"},
     fields={
         "spec.nodeName": _at("spec", "nodeName"),
@@ -131,6 +133,7 @@ SERVICES: Final = Resource(
     "services",
     "service",
     short_names=("svc",),
+    categories=("all",),
     counts_generations=False,
     initial_status={"loadBalancer": {}},
     fields={"spec.clusterIP": _at("spec", "clusterIP"), "spec.type": _at("spec", "type")},
@@ -166,6 +169,7 @@ DEPLOYMENTS: Final = Resource(
     "deployments",
     "deployment",
     short_names=("deploy",),
+    categories=("all",),
     empty=b',"spec":{"selector":null,' + _TEMPLATE + b',"strategy":{}},"status":{}',
 )
 REPLICASETS: Final = Resource(
@@ -175,6 +179,7 @@ REPLICASETS: Final = Resource(
     "replicasets",
     "replicaset",
     short_names=("rs",),
+    categories=("all",),
     initial_status={"replicas": 0},
     fields={"status.replicas": _at("status", "replicas", default="0")},
     empty=b',"spec":{"selector":null,' + _TEMPLATE + b'},"status":{"replicas":0}',
@@ -185,6 +190,7 @@ JOBS: Final = Resource(
     "Job",
     "jobs",
     "job",
+    categories=("all",),
     fields={"status.successful": _at("status", "succeeded", default="0")},
     empty=b',"spec":{' + _TEMPLATE + b'},"status":{}',
 )
@@ -195,6 +201,7 @@ CRONJOBS: Final = Resource(
     "cronjobs",
     "cronjob",
     short_names=("cj",),
+    categories=("all",),
     empty=b',"spec":{"schedule":"","jobTemplate":{"metadata":{},"spec":{' + _TEMPLATE + b'}}},"status":{}',
 )
 
