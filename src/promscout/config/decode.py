@@ -1,0 +1,234 @@
+"""Turns YAML nodes into configuration values by their types, and finds every problem on the way.
+
+Types understood: ``msgspec.Struct`` subclasses (unknown keys are refused), ``tuple[T, ...]``, dicts from ``str``,
+``T | None``, ``bool``, ``int``, ``float``, ``str``, string enums, and any type with a classmethod ``parse(text)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from promscout.config.scalars import quoted, to_bool, to_float, to_int, to_text
+from promscout.config.tree import Mapping, Node, Scalar, Sequence
+from promscout.errors import InvalidValueError, Problem
+from promscout.httpclient.secret import Sensitive
+
+FAILED: Final = object()
+"""Stands for a value that could not be made; its problem is recorded."""
+
+Entries: TypeAlias = dict[str, tuple[Node, Node]]
+"""Key → key node and value node."""
+
+_KINDS: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
+_BASIC: Final[dict[Any, Callable[[Scalar], object]]] = {bool: to_bool, int: to_int, float: to_float, str: to_text}
+_LONGEST_KEY: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A type taken apart: ``tuple[Count, ...]`` has the kind ``tuple`` and the item ``Count``."""
+
+    kind: Any
+    item: Any = None
+    optional: bool = False
+    minimum: int | None = None
+
+
+@lru_cache(maxsize=512)
+def _shape_of(wanted: Any) -> _Shape:  # noqa: ANN401 - a type form
+    minimum, optional = None, False
+    if get_origin(wanted) is Annotated:
+        wanted, meta = get_args(wanted)[:2]
+        minimum = meta.ge
+    if get_origin(wanted) in (Union, UnionType):
+        (wanted,) = (option for option in get_args(wanted) if option is not NoneType)
+        optional = True
+    kind, arguments = get_origin(wanted) or wanted, get_args(wanted)
+    item = arguments[0] if kind is tuple else arguments[1] if arguments else None
+    return _Shape(kind, item, optional, minimum)
+
+
+@lru_cache(maxsize=64)
+def _fields_of(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, msgspec.structs.FieldInfo]]:
+    hints = get_type_hints(struct, include_extras=True)
+    return {info.name: (hints[info.name], info) for info in msgspec.structs.fields(struct)}
+
+
+class Decoder:
+    """Decodes one file. Problems are collected, nothing is raised.
+
+    ``written`` has the keys that the file gives, each with its struct, path and value. ``shown`` has the harmless
+    text of every scalar that became a secret, by the node's identity.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.written: list[tuple[type[msgspec.Struct], str, str, object]] = []
+        self.shown: dict[int, str] = {}
+        # A node is decoded once per type, so aliases of aliases cost nothing. Holding the nodes keeps the ids valid.
+        self._done: dict[tuple[int, Any], tuple[Node, Any]] = {}
+        self._entries: dict[int, tuple[Node, Entries | None]] = {}
+
+    @property
+    def decoded(self) -> set[int]:
+        """The identities of the nodes that became values."""
+        return {identity for identity, _ in self._done}
+
+    def refuse(self, node: Node | None, path: str, message: str) -> Any:  # noqa: ANN401 - stands for any value
+        """Record a problem at ``node`` (None: the file as a whole) and give ``FAILED``."""
+        line, column = (node.place.line, node.place.column) if node else (0, 0)
+        self.problems.append(Problem(self.file, line, column, path, message))
+        return FAILED
+
+    def entries(self, node: Node, path: str) -> Entries | None:
+        """The entries of a mapping, merge keys resolved and duplicates refused; None if it is not a mapping."""
+        done = self._entries.get(id(node))
+        if done is None:
+            done = self._entries[id(node)] = (node, self._read_entries(node, path))
+        return done[1]
+
+    def _read_entries(self, node: Node, path: str) -> Entries | None:
+        if not isinstance(node, Mapping):
+            self.refuse(node, path, f"expected a mapping, got {_KINDS[type(node)]}")
+            return None
+        own: Entries = {}
+        merged: Entries = {}
+        for key, value in node.entries:
+            if not isinstance(key, Scalar):
+                self.refuse(key, path, "a key must be a single value")
+            elif key.plain and key.text == "<<":
+                for source in value.items if isinstance(value, Sequence) else (value,):
+                    merged = (self.entries(source, join(path, "<<")) or {}) | merged
+            elif key.text in own:
+                first = own[key.text][0].place.line
+                self.refuse(key, join(path, key.text), f"duplicate key, first given in line {first}")
+            else:
+                own[key.text] = (key, value)
+        return merged | own
+
+    def value(self, wanted: Any, node: Node, path: str) -> Any:  # noqa: ANN401 - of the type wanted, or FAILED
+        """The value of type ``wanted`` that ``node`` says, or ``FAILED``."""
+        done = self._done.get((id(node), wanted))
+        if done is None:
+            done = self._done[id(node), wanted] = (node, self._value(_shape_of(wanted), node, path))
+        return done[1]
+
+    def _value(self, shape: _Shape, node: Node, path: str) -> Any:  # noqa: ANN401, PLR0911 - one return per kind of type
+        if isinstance(node, Scalar) and node.is_null:
+            return None if shape.optional else self._null(shape.kind, node, path)
+        if shape.kind is tuple:
+            return self._sequence(shape.item, node, path)
+        if issubclass(shape.kind, dict):
+            entries = self.entries(node, path)
+            if entries is None:
+                return FAILED
+            values = {key: self.value(shape.item, child, join(path, key)) for key, (_, child) in entries.items()}
+            return FAILED if FAILED in values.values() else shape.kind(values)
+        if issubclass(shape.kind, msgspec.Struct):
+            entries = self.entries(node, path)
+            return FAILED if entries is None else self.struct(shape.kind, entries, node, path)
+        if not isinstance(node, Scalar):
+            return self.refuse(node, path, f"expected a single value, got {_KINDS[type(node)]}")
+        value = self._scalar(shape.kind, node, path)
+        if shape.minimum is not None and value is not FAILED and value < shape.minimum:
+            return self.refuse(node, path, f"must be at least {shape.minimum}, got {value}")
+        return value
+
+    def _null(self, kind: Any, node: Node, path: str) -> Any:  # noqa: ANN401 - see value
+        """A null as Go's decoder has it: the type's zero value."""
+        if kind is str or issubclass(kind, tuple | dict | bool | int | float):
+            return kind()
+        if issubclass(kind, msgspec.Struct):
+            return self.refuse(node, path, "empty or null section")
+        try:
+            return kind.parse("")
+        except InvalidValueError as error:
+            return self.refuse(node, path, str(error))
+
+    def _sequence(self, item: Any, node: Node, path: str) -> Any:  # noqa: ANN401 - see value
+        if not isinstance(node, Sequence):
+            return self.refuse(node, path, f"expected a list, got {_KINDS[type(node)]}")
+        values = [self.value(item, child, f"{path}[{index}]") for index, child in enumerate(node.items)]
+        return FAILED if FAILED in values else tuple(values)
+
+    def struct(self, kind: type[msgspec.Struct], entries: Entries, node: Node, path: str) -> Any:  # noqa: ANN401
+        """The ``kind`` that the entries of ``node`` say, or ``FAILED``."""
+        fields = _fields_of(kind)
+        values: dict[str, Any] = {}
+        for key, (key_node, child) in entries.items():
+            if key not in fields:
+                values[key] = self.refuse(key_node, join(path, key), unknown_key(key, fields))
+                continue
+            wanted, info = fields[key]
+            if isinstance(child, Scalar) and child.is_null and _stays_default(info.default):
+                continue
+            values[key] = self.value(wanted, child, join(path, key))
+            self.written.append((kind, key, join(path, key), values[key]))
+        for key, (wanted, info) in fields.items():
+            if info.required and key not in values:
+                choices = f" (one of: {', '.join(wanted)})" if issubclass(wanted, StrEnum) else ""
+                values[key] = self.refuse(node, path, f"{key} missing{choices}")
+        return FAILED if FAILED in values.values() else self.build(kind, values, entries, node, path)
+
+    def build(
+        self,
+        make: Callable[..., Any],
+        values: dict[str, Any],
+        entries: Entries,
+        node: Node,
+        path: str,
+    ) -> Any:  # noqa: ANN401 - see value
+        """``make(**values)``; a refusal is placed at the key that it names, if the file gives that key."""
+        try:
+            return make(**values)
+        except InvalidValueError as error:
+            if error.key is None:
+                return self.refuse(node, path, str(error))
+            # A key may point into a list: relabel_configs[2].
+            key, _, index = error.key.rstrip("]").partition("[")
+            place = entries[key][1] if key in entries else node
+            if index and isinstance(place, Sequence):
+                place = place.items[int(index)]
+            return self.refuse(place, join(path, error.key), str(error))
+
+    def _scalar(self, kind: Any, node: Scalar, path: str) -> Any:  # noqa: ANN401 - see value
+        try:
+            if kind in _BASIC:
+                return _BASIC[kind](node)
+            text = to_text(node)
+            if not hasattr(kind, "parse"):
+                if text not in list(kind):
+                    return self.refuse(node, path, f"unknown value {quoted(text)}, expected one of: {', '.join(kind)}")
+                return kind(text)
+            value = kind.parse(text)
+        except InvalidValueError as error:
+            return self.refuse(node, path, str(error))
+        if isinstance(value, Sensitive):
+            self.shown[id(node)] = str(value)
+        return value
+
+
+def _stays_default(default: object) -> bool:
+    """Whether a null leaves a field as it is: sections, and choices that have no empty text."""
+    return isinstance(default, msgspec.Struct) or (isinstance(default, StrEnum) and not hasattr(default, "parse"))
+
+
+def join(path: str, key: str) -> str:
+    """The path of ``key`` below ``path``."""
+    key = quoted(key) if len(key) > _LONGEST_KEY or not key.isprintable() else key
+    return f"{path}.{key}" if path else key
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The message about a key that does not exist, with the one that was probably meant."""
+    near = get_close_matches(key, known, n=1, cutoff=0.75) if len(key) <= _LONGEST_KEY else []
+    return f'unknown key, did you mean "{near[0]}"?' if near else "unknown key"

@@ -1,0 +1,185 @@
+"""One configuration file: its sections, put together from the packages' own types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from promscout.config.decode import FAILED, Decoder, Entries, join, unknown_key
+from promscout.config.display import display
+from promscout.config.inert import SECTIONS
+from promscout.config.inherit import check_legacy_names, inherit
+from promscout.config.tree import Mapping, Node, Scalar, Sequence, parse_tree
+from promscout.config.values import GlobalConfig, JobConfig
+from promscout.discovery.config import SDConfig, StaticConfig, StaticSDConfig
+from promscout.discovery.kubernetes.config import KubernetesSDConfig
+from promscout.scrape.config import NameValidation, ScrapeConfig
+from promscout.write.config import RemoteWriteConfig
+
+DISCOVERY: Final[dict[str, Any]] = {
+    "kubernetes_sd_configs": tuple[KubernetesSDConfig, ...],
+    "static_configs": tuple[StaticConfig, ...],
+}
+"""The service discovery sections of a scrape config."""
+
+UNSUPPORTED_SIGNING: Final = ("sigv4", "azuread", "google_iam")
+MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remote_write")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedJob:
+    """A job as one file has it, and where."""
+
+    config: JobConfig
+    node: Node
+    entries: Entries
+    path: str
+
+
+class Document:
+    """One file, decoded step by step into whatever its sections say. Problems are in ``decoder.problems``."""
+
+    def __init__(self, text: str, file: str, directory: Path) -> None:
+        """Read the YAML.
+
+        Raises:
+            ConfigError: it is not YAML.
+        """
+        self.file = file
+        self.directory = directory
+        self.decoder = Decoder(file)
+        self.root = parse_tree(text, file)
+        self._sections: Entries = {}
+        if self.root is not None and not (isinstance(self.root, Scalar) and self.root.is_null):
+            self._sections = self.decoder.entries(self.root, "") or {}
+
+    def check_sections(self, known: tuple[str, ...], ignored: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Refuse sections that are neither known nor ignored; gives the ignored ones that are there."""
+        for key, (node, _) in self._sections.items():
+            if key not in known and key not in ignored:
+                self.decoder.refuse(node, join("", key), unknown_key(key, (*known, *ignored)))
+        return ignored & self._sections.keys()
+
+    def global_config(self) -> GlobalConfig:
+        """The ``global`` section, or the defaults."""
+        section = self._sections.get("global")
+        if section is None or (isinstance(section[1], Scalar) and section[1].is_null):
+            return GlobalConfig()
+        value = self.decoder.value(GlobalConfig, section[1], "global")
+        return GlobalConfig() if value is FAILED else value.with_directory(self.directory)
+
+    def scrape_config_files(self) -> tuple[str, ...]:
+        """The patterns of further files, joined with this file's directory."""
+        section = self._sections.get("scrape_config_files")
+        patterns = self.decoder.value(tuple[str, ...], section[1], "scrape_config_files") if section else ()
+        found = []
+        for pattern in () if patterns is FAILED else patterns:
+            head, _, last = pattern.rpartition("/")
+            if "*" in head or last.count("*") > 1:
+                message = f'invalid scrape config file path "{pattern}": one * is allowed, in the last part'
+                self.decoder.refuse(section[1] if section else None, "scrape_config_files", message)
+            else:
+                found.append(str(self.directory / pattern))
+        return tuple(found)
+
+    def jobs(self, defaults: GlobalConfig) -> list[PlacedJob]:
+        """The scrape configs with everything inherited."""
+        jobs = []
+        for node, path in self._items("scrape_configs"):
+            entries = self.decoder.entries(node, path)
+            config = None if entries is None else self._job(entries, node, path, defaults)
+            if entries is not None and config is not None:
+                jobs.append(PlacedJob(config, node, entries, path))
+        return jobs
+
+    def remote_write(self, defaults: GlobalConfig) -> list[RemoteWriteConfig]:
+        """The remote write configs."""
+        found: list[RemoteWriteConfig] = []
+        for node, path in self._items("remote_write"):
+            entries = dict(self.decoder.entries(node, path) or {})
+            for key in UNSUPPORTED_SIGNING:
+                if key in entries:
+                    self.decoder.refuse(entries.pop(key)[0], join(path, key), f"{key} is not supported")
+            config = self.decoder.struct(RemoteWriteConfig, entries, node, path)
+            if config is FAILED:
+                continue
+            if config.name and any(config.name == other.name for other in found):
+                message = f'found multiple remote write configs with job name "{config.name}"'
+                self.decoder.refuse(entries["name"][1], join(path, "name"), message)
+            if defaults.metric_name_validation_scheme is NameValidation.LEGACY:
+                rules = {"rules": config.write_relabel_configs, "key": "write_relabel_configs"}
+                self.decoder.build(check_legacy_names, rules, entries, node, path)
+            found.append(config.with_directory(self.directory))
+        return found
+
+    def text(self) -> str:
+        """The file for display; complete only after everything has been decoded."""
+        return display(self.root, self.decoder.shown, self.decoder.decoded)
+
+    def _items(self, section: str) -> list[tuple[Node, str]]:
+        """The mappings of a section that is a list of them."""
+        if section not in self._sections:
+            return []
+        node = self._sections[section][1]
+        if isinstance(node, Scalar) and node.is_null:
+            return []
+        if not isinstance(node, Sequence):
+            self.decoder.refuse(node, section, "expected a list")
+            return []
+        items: list[tuple[Node, str]] = []
+        for index, item in enumerate(node.items):
+            path = f"{section}[{index}]"
+            if isinstance(item, Mapping):
+                items.append((item, path))
+            elif isinstance(item, Scalar) and item.is_null:
+                self.decoder.refuse(item, path, "empty or null section")
+            else:
+                self.decoder.refuse(item, path, "expected a mapping")
+        return items
+
+    def _job(self, entries: Entries, node: Node, path: str, defaults: GlobalConfig) -> JobConfig | None:
+        before = len(self.decoder.problems)
+        own = {key: entry for key, entry in entries.items() if not _is_discovery(key)}
+        scrape = self.decoder.struct(ScrapeConfig, own, node, path)
+        discovery = self._discovery(entries, path)
+        if scrape is FAILED:
+            return None
+        if not scrape.relabel_configs:
+            self._check_addresses(discovery, entries, path)
+        scrape = self.decoder.build(inherit, {"job": scrape, "defaults": defaults}, entries, node, path)
+        if len(self.decoder.problems) > before:
+            return None
+        return JobConfig(scrape=scrape.with_directory(self.directory), discovery=tuple(discovery))
+
+    def _discovery(self, entries: Entries, path: str) -> list[SDConfig]:
+        found: list[SDConfig] = []
+        for key, (key_node, node) in entries.items():
+            if not _is_discovery(key):
+                continue
+            if key not in DISCOVERY:
+                known = ", ".join(sorted(DISCOVERY))
+                self.decoder.refuse(key_node, join(path, key), f"not supported; supported are {known}")
+                continue
+            configs = self.decoder.value(DISCOVERY[key], node, join(path, key))
+            if configs is FAILED or not configs:
+                continue
+            if key == "static_configs":
+                found.append(StaticSDConfig(groups=configs))
+            else:
+                found += (config.with_directory(self.directory) for config in configs)
+        return found
+
+    def _check_addresses(self, discovery: list[SDConfig], entries: Entries, path: str) -> None:
+        """Without relabelling, a URL as a target is a mistake. Source: prometheus v3.x config.go checkStaticTargets."""
+        groups = [group for config in discovery if isinstance(config, StaticSDConfig) for group in config.groups]
+        for address in (address for group in groups for address in group.targets if "/" in address):
+            node = entries["static_configs"][1]
+            self.decoder.refuse(node, join(path, "static_configs"), f'"{address}" is not a valid hostname')
+
+
+def _is_discovery(key: str) -> bool:
+    return key == "static_configs" or key.endswith("_sd_configs")
+
+
+__all__ = ["DISCOVERY", "MAIN_SECTIONS", "SECTIONS", "Document", "PlacedJob"]

@@ -1,0 +1,52 @@
+"""Options and sections of Prometheus that are read and checked but change nothing here.
+
+Loading names them in a warning, so that nobody waits for an effect. This is the one list of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from promscout.config.values import GlobalConfig
+from promscout.httpclient.config import HTTPClientConfig
+from promscout.scrape.config import ScrapeConfig
+from promscout.write.config import RemoteWriteConfig
+
+_SCRAPE: Final[dict[str, Any]] = {
+    "track_timestamps_staleness": False,
+    "scrape_native_histograms": False,
+    "always_scrape_classic_histograms": False,
+    "convert_classic_histograms_to_nhcb": False,
+    "native_histogram_bucket_limit": 0,
+    "native_histogram_min_bucket_factor": 0.0,
+    "extra_scrape_metrics": False,
+    "scrape_failure_log_file": "",
+    "metric_name_escaping_scheme": None,
+}
+
+_OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
+    ScrapeConfig: _SCRAPE,
+    GlobalConfig: {
+        **{name: value for name, value in _SCRAPE.items() if name in GlobalConfig.__struct_fields__},
+        "query_log_file": "",
+    },
+    RemoteWriteConfig: {
+        "send_exemplars": False,
+        "send_native_histograms": False,
+        "round_robin_dns": False,
+        "failed_request_logging": False,
+        "metadata_config": None,
+    },
+    HTTPClientConfig: {"enable_http2": False},
+}
+"""Struct → option → the value that needs no warning, because it asks for what is done anyway."""
+
+SECTIONS: Final = frozenset({"rule_files", "alerting", "storage", "remote_read", "tracing", "otlp", "runtime"})
+"""Sections of Prometheus about things that are not done here."""
+
+
+def has_no_effect(struct: type[Any], option: str, value: object) -> bool:
+    """Whether the user wrote an option in vain."""
+    return any(
+        option in options and value != options[option] for kind, options in _OPTIONS.items() if issubclass(struct, kind)
+    )

@@ -1,0 +1,156 @@
+"""Reads ``prometheus.yml``."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from promscout.config.decode import join
+from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJob
+from promscout.config.environment import expand
+from promscout.config.inert import has_no_effect
+from promscout.config.values import Config, GlobalConfig
+from promscout.errors import ConfigError, ConfigUnreadable, Problem
+from promscout.model.frozendict import FrozenDict
+
+MAX_SIZE: Final = 64 << 20
+"""Bytes of a file; real ones of big installations have a few million."""
+
+_INDEX: Final = re.compile(r"\[[0-9]+\]")
+
+
+def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Load a configuration file and the ``scrape_config_files`` it names.
+
+    Relative file names are taken from the directory of the file that has them. External labels may refer to
+    ``environment``.
+
+    Raises:
+        ConfigUnreadable: ``path`` cannot be read.
+        ConfigError: with every problem found, each with its place; no message has a secret in it.
+    """
+    return _Loader(environment).load(_read(str(path)), str(path), path.parent)
+
+
+def parse_config(
+    text: str | bytes,
+    file: str = "<text>",
+    directory: Path = Path(),
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """Load a configuration from memory; ``file`` is its name in messages.
+
+    Raises:
+        ConfigError: as for :func:`load_config`.
+    """
+    return _Loader(environment).load(text if isinstance(text, str) else _decode(text, file), file, directory)
+
+
+class _Loader:
+    """Puts one configuration together from its files."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._problems: list[Problem] = []
+        self._warnings: list[str] = []
+        self._documents: list[Document] = []
+        self._names: dict[str, str] = {}
+
+    def load(self, text: str, file: str, directory: Path) -> Config:
+        main = self._open(text, file, directory)
+        ignored = main.check_sections(MAIN_SECTIONS, SECTIONS)
+        defaults = main.global_config()
+        jobs = self._jobs(main, defaults)
+        remote_write = tuple(main.remote_write(defaults))
+        for pattern in main.scrape_config_files():
+            jobs += self._further_jobs(pattern, defaults)
+        for document in self._documents:
+            self._problems += document.decoder.problems
+        if self._problems:
+            raise ConfigError(tuple(sorted(self._problems, key=lambda p: (p.file != file, p.file, p.line, p.column))))
+        defaults = self._expand_labels(defaults)
+        self._warn(ignored)
+        return Config(
+            global_config=defaults,
+            jobs=tuple(job.config for job in jobs),
+            remote_write=remote_write,
+            warnings=tuple(self._warnings),
+            files=tuple(document.file for document in self._documents),
+            text=main.text(),
+        )
+
+    def _open(self, text: str, file: str, directory: Path) -> Document:
+        document = Document(text, file, directory)
+        self._documents.append(document)
+        return document
+
+    def _further_jobs(self, pattern: str, defaults: GlobalConfig) -> list[PlacedJob]:
+        jobs: list[PlacedJob] = []
+        for file in sorted(glob.glob(pattern)):  # noqa: PTH207 - an absolute or relative pattern alike
+            try:
+                document = self._open(_read(file), file, Path(file).parent)
+            except ConfigError as error:
+                self._problems += error.problems
+                continue
+            document.check_sections(("scrape_configs",))
+            jobs += self._jobs(document, defaults)
+        return jobs
+
+    def _jobs(self, document: Document, defaults: GlobalConfig) -> list[PlacedJob]:
+        jobs = document.jobs(defaults)
+        for job in jobs:
+            name = job.config.name
+            node = job.entries["job_name"][1]
+            place = f"{document.file}:{node.place.line}"
+            if name in self._names:
+                message = f'found multiple scrape configs with job name "{name}", first found in {self._names[name]}'
+                document.decoder.refuse(node, join(job.path, "job_name"), message)
+            self._names.setdefault(name, place)
+        return jobs
+
+    def _expand_labels(self, defaults: GlobalConfig) -> GlobalConfig:
+        labels = {}
+        for name, text in defaults.external_labels.items():
+            labels[name], missing = expand(text, self._environment)
+            self._warnings += (
+                f"external label {name}: the environment variable {variable} is empty" for variable in missing
+            )
+        return msgspec.structs.replace(defaults, external_labels=FrozenDict(labels))
+
+    def _warn(self, ignored: frozenset[str]) -> None:
+        if ignored:
+            self._warnings.append(f"these sections do not apply and are ignored: {', '.join(sorted(ignored))}")
+        options = {
+            _INDEX.sub("", path)
+            for document in self._documents
+            for struct, option, path, value in document.decoder.written
+            if has_no_effect(struct, option, value)
+        }
+        if options:
+            self._warnings.append(f"these options are accepted but have no effect: {', '.join(sorted(options))}")
+
+
+def _read(file: str) -> str:
+    try:
+        with Path(file).open("rb") as stream:
+            data = stream.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise ConfigUnreadable((Problem(file, 0, 0, "", f"cannot read the file: {error.strerror}"),)) from error
+    return _decode(data, file)
+
+
+def _decode(data: bytes, file: str) -> str:
+    if len(data) > MAX_SIZE:
+        raise ConfigError((Problem(file, 0, 0, "", f"larger than {MAX_SIZE} bytes"),))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise ConfigError((Problem(file, line, column, "", "not valid UTF-8"),)) from None
