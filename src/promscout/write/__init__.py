@@ -1,1 +1,1 @@
-"""TODO"""
+"""Remote write: what happens to samples after a scrape."""

@@ -1,0 +1,315 @@
+"""One receiver's queue: decides when to send, sends, tries again, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from random import uniform
+from typing import Final
+
+import structlog
+
+from promscout.model.clock import Clock
+from promscout.model.series import SampleBatch
+from promscout.write.config import RemoteWriteConfig
+from promscout.write.encoding import RequestEncoder
+from promscout.write.queue import DEFAULT_MEMORY, Pending, Shipment, StreamQueue
+from promscout.write.sender import Outcome, Reject, Retry, Sender, Sent
+from promscout.write.status import Counters, QueueStatus
+from promscout.write.templates import Templates
+
+_LOG_INTERVAL: Final = 30.0  # seconds between two log lines of one kind about one receiver
+_LEAST_BACKOFF: Final = 0.01  # seconds; a configured 0 must not become a busy loop
+
+_log = structlog.get_logger(__name__)
+
+
+class RemoteWriteQueue:
+    """The samples for one receiver, from ``append`` until the receiver has decided about them.
+
+    Samples of one stream are sent in the order in which they were appended, each request only after the one before it
+    with samples of that stream is settled. A request goes out as soon as it is full, or when its oldest sample has
+    waited for ``batch_send_deadline``. A request that fails is sent again after a pause, which doubles from
+    ``min_backoff`` to ``max_backoff`` and is shortened at random by up to half, or which the receiver asked for.
+    Pending samples are references to batches; encoded bytes exist only for requests in flight.
+
+    How many requests may be in flight grows by one with each answer while a full request is waiting, falls by one with
+    each answer while none is, and falls by half with each failure, within ``min_shards`` and ``max_shards``.
+
+    Pending samples take at most ``DEFAULT_MEMORY`` bytes, or 8 bytes for each of ``capacity`` times ``max_shards``
+    samples if that is more; the oldest are dropped first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: RemoteWriteConfig,
+        external_labels: Mapping[str, str],
+        clock: Clock,
+        observe_duration: Callable[[float], None],
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.external_labels = dict(external_labels)
+        self.counters = Counters()
+        self._options = config.queue_config
+        self._templates = Templates(external_labels, config.write_relabel_configs)
+        self._queue = StreamQueue(max(DEFAULT_MEMORY, 8 * self._options.capacity * self._options.max_shards))
+        self._encoder = RequestEncoder()
+        self._clock = clock
+        self._observe_duration = observe_duration
+        self._limit = self._options.min_shards
+        self._in_flight: dict[Shipment, tuple[Pending, ...]] = {}
+        self._sender: Sender | None = None
+        self._requests: asyncio.TaskGroup | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+        self._closing = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._warn = _LimitedLog(_log.bind(remote_name=name, url=str(config.url)))
+
+    def append(self, batch: SampleBatch) -> None:
+        """Take one batch. What relabelling drops, or what does not fit into memory, is counted."""
+        if self._closing.is_set():
+            self.counters.drop("shutdown", len(batch))
+            return
+        portion = self._templates.portion(batch)
+        self.counters.drop("dropped_series", len(batch) - len(portion))
+        if not len(portion):
+            return
+        self.counters.highest_timestamp = max(self.counters.highest_timestamp, portion.newest)
+        if dropped := self._queue.append(portion, _now()):
+            self.counters.drop("queue_full", dropped)
+            self._warn("the oldest pending samples were dropped, because the receiver is too slow", samples=dropped)
+        self._idle.clear()
+        if self._timer is None or self._queue.ready_samples >= self._options.max_samples_per_send:
+            self._dispatch()
+
+    async def run(self, sender: Sender) -> None:
+        """Deliver until ``close``; then end when requests in flight are settled or about to pause."""
+        self._sender = sender
+        async with asyncio.TaskGroup() as requests:
+            self._requests = requests
+            try:
+                self._dispatch()
+                await self._closing.wait()
+            finally:
+                self._requests = None
+                self._disarm()
+
+    async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is a normal end
+        """Send without waiting for full requests until nothing is left, then close.
+
+        False when ``timeout`` seconds were not enough.
+        """
+        self._flushing = True
+        self._dispatch()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.close()
+        return True
+
+    def close(self) -> None:
+        """Begin no more requests, and let ``run`` end."""
+        self._closing.set()
+        self._idle.set()
+
+    def leftover(self) -> list[Pending]:
+        """What was not delivered, oldest first; the queue is empty afterwards. Only while ``run`` does not run."""
+        unsettled = sorted((entry for entries in self._in_flight.values() for entry in entries), key=_number)
+        self._in_flight.clear()
+        # A portion that was divided has its number in both; the part in flight comes first.
+        return sorted([*unsettled, *self._queue.drain()], key=_number)
+
+    def expect(self) -> None:
+        """Announce that ``adopt`` follows: until then ``flush`` waits."""
+        self._idle.clear()
+
+    def adopt(self, entries: list[Pending]) -> None:
+        """Deliver ``entries``, oldest first, before everything appended so far. Only before ``run``."""
+        self.counters.drop("queue_full", self._queue.prepend(entries))
+        self._settle_idle()
+
+    def status(self) -> QueueStatus:
+        """The queue at this moment."""
+        counters, oldest = self.counters, self._queue.oldest
+        return QueueStatus(
+            name=self.name,
+            url=str(self.config.url),
+            pending_samples=self._queue.samples,
+            pending_bytes=self._queue.memory,
+            max_pending_bytes=self._queue.max_memory,
+            oldest_pending_age=0.0 if oldest is None else _now() - oldest,
+            in_flight_samples=sum(_samples(entries) for entries in self._in_flight.values()),
+            requests=len(self._in_flight),
+            shards=self._limit,
+            min_shards=self._options.min_shards,
+            max_shards=self._options.max_shards,
+            max_samples_per_send=self._options.max_samples_per_send,
+            attempted=counters.attempted,
+            sent=counters.sent,
+            failed=counters.failed,
+            retried=counters.retried,
+            dropped=dict(counters.dropped),
+            bytes_sent=counters.bytes_sent,
+            highest_timestamp=counters.highest_timestamp,
+            highest_sent_timestamp=counters.highest_sent_timestamp,
+            last_error=counters.last_error,
+        )
+
+    def _dispatch(self) -> None:
+        """Begin every request that is due, and see to it that this happens again in time."""
+        if self._requests is None or self._sender is None or self._closing.is_set():
+            return
+        while len(self._in_flight) < self._limit and self._is_due():
+            shipment = self._queue.take(self._options.max_samples_per_send)
+            if shipment is None:
+                break
+            self._in_flight[shipment] = shipment.entries
+            self._requests.create_task(self._deliver(shipment, self._sender), name=f"remote write {self.name}")
+        self._arm()
+
+    def _is_due(self) -> bool:
+        oldest = self._queue.oldest_ready
+        return oldest is not None and (
+            self._flushing
+            or self._queue.ready_samples >= self._options.max_samples_per_send
+            or oldest + self._options.batch_send_deadline <= _now()
+        )
+
+    def _arm(self) -> None:
+        oldest = self._queue.oldest_ready
+        if oldest is None or len(self._in_flight) >= self._limit:
+            self._disarm()  # the end of a request dispatches
+            return
+        when = oldest + self._options.batch_send_deadline
+        if self._timer is None or self._timer.when() > when:
+            self._disarm()
+            self._timer = asyncio.get_running_loop().call_at(when, self._on_timer)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._dispatch()
+
+    async def _deliver(self, shipment: Shipment, sender: Sender) -> None:
+        """Send until the receiver has decided, or until others are to go on with what is in ``_in_flight``."""
+        body = b""
+        pause = max(float(self._options.min_backoff), _LEAST_BACKOFF)
+        for attempt in count():
+            outdated = self._drop_old(shipment)
+            entries = self._in_flight[shipment]
+            samples = _samples(entries)
+            if not samples:
+                break
+            if outdated or not body:
+                body = self._encoder.encode([entry.portion for entry in entries])
+            self.counters.retried += samples if attempt else 0
+            outcome = await self._attempt(sender, body, attempt, samples)
+            if not isinstance(outcome, Retry):
+                self._settle(shipment, outcome, len(body))
+                break
+            self._limit = max(self._options.min_shards, self._limit // 2)
+            # Shortened at random, so that senders that failed together do not come back together.
+            wait = uniform(0.5, 1.0) * pause if outcome.after is None else outcome.after  # noqa: S311 - not a secret
+            pause = min(2 * pause, max(float(self._options.max_backoff), _LEAST_BACKOFF))
+            if await self._closes_within(wait):
+                return
+        del self._in_flight[shipment]
+        self._queue.done(shipment)
+        self._dispatch()
+        self._settle_idle()
+
+    def _settle_idle(self) -> None:
+        if self._in_flight or self._queue.samples:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
+    async def _attempt(self, sender: Sender, body: bytes, attempt: int, samples: int) -> Outcome:
+        begin = _now()
+        self.counters.attempted += samples
+        outcome = await sender.send(body, attempt)
+        self._observe_duration(_now() - begin)
+        if isinstance(outcome, Sent):
+            self.counters.last_error = ""
+        elif isinstance(outcome, Retry):
+            self.counters.last_error = outcome.reason
+            self._warn("sending samples failed and will be tried again", reason=outcome.reason, attempt=attempt)
+        else:
+            self.counters.last_error = outcome.reason
+            self._warn("the receiver rejected samples, they are dropped", reason=outcome.reason, samples=samples)
+        return outcome
+
+    def _settle(self, shipment: Shipment, outcome: Sent | Reject, size: int) -> None:
+        entries = self._in_flight[shipment]
+        self.counters.bytes_sent += size
+        if isinstance(outcome, Sent):
+            self.counters.sent += _samples(entries)
+            newest = max(entry.portion.newest for entry in entries)
+            self.counters.highest_sent_timestamp = max(self.counters.highest_sent_timestamp, newest)
+        else:
+            self.counters.failed += _samples(entries)
+        if self._queue.ready_samples >= self._options.max_samples_per_send:
+            self._limit = min(self._limit + 1, self._options.max_shards)
+        else:
+            self._limit = max(self._limit - 1, self._options.min_shards)
+
+    def _drop_old(self, shipment: Shipment) -> bool:
+        """Leave out what is older than ``sample_age_limit``; whether there was any."""
+        if not self._options.sample_age_limit:
+            return False
+        oldest = self._clock.now_ms() - self._options.sample_age_limit.milliseconds
+        entries = self._in_flight[shipment]
+        young = tuple(
+            Pending(entry.number, entry.since, part) for entry in entries for part in entry.portion.since(oldest)
+        )
+        dropped = _samples(entries) - _samples(young)
+        self._in_flight[shipment] = young
+        self.counters.drop("too_old", dropped)
+        return dropped > 0
+
+    async def _closes_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        return self._closing.is_set()
+
+
+class _LimitedLog:
+    """Warns about each kind of event at most once in ``_LOG_INTERVAL``; a line says how many came since the last."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+        self._log = log
+        self._held: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, event: str, **facts: object) -> None:
+        until, held = self._held.get(event, (_now(), 0))
+        if _now() < until:
+            self._held[event] = (until, held + 1)
+            return
+        self._log.warning(event, suppressed=held, **facts)
+        self._held[event] = (_now() + _LOG_INTERVAL, 0)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _samples(entries: tuple[Pending, ...]) -> int:
+    return sum(len(entry.portion) for entry in entries)
+
+
+def _number(entry: Pending) -> int:
+    return entry.number

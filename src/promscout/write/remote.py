@@ -1,0 +1,190 @@
+"""All remote write queues: one for each ``remote_write`` section, kept across reloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+import structlog
+
+from promscout.model.clock import Clock
+from promscout.model.series import SampleBatch
+from promscout.write.client import RemoteWriteClient
+from promscout.write.config import RemoteWriteConfig
+from promscout.write.delivery import RemoteWriteQueue
+from promscout.write.metrics import RemoteWriteMetrics
+from promscout.write.sender import Sender
+from promscout.write.status import RemoteWriteStatus
+
+FLUSH_TIMEOUT: Final = 60.0
+"""Seconds that the queue of a removed section has for its last samples: Prometheus's storage.remote.flush-deadline."""
+
+Connect: TypeAlias = Callable[[RemoteWriteConfig], AbstractAsyncContextManager[Sender]]
+
+_log = structlog.get_logger(__name__)
+
+
+class RemoteWriteManager:
+    """An ``Appender`` that delivers every batch to every receiver.
+
+    Receivers do not wait for each other. A reload keeps the queues whose section and external labels are equal. Where
+    a section of the same URL has changed, its new queue takes over what is pending, with the labels it had, and begins
+    when the requests of the old one have ended, so that nothing is lost or overtaken. A queue whose section is gone has
+    ``FLUSH_TIMEOUT`` to deliver the rest.
+
+    Source: prometheus v3.x storage/remote/write.go WriteStorage.ApplyConfig.
+    """
+
+    def __init__(self, metrics: RemoteWriteMetrics, clock: Clock, connect: Connect = RemoteWriteClient) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._connect = connect
+        self._queues: list[RemoteWriteQueue] = []
+        self._retired: set[RemoteWriteQueue] = set()
+        self._serving: dict[RemoteWriteQueue, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        self._samples_in = 0
+        self._highest_timestamp = 0
+        metrics.read_from(self.status)
+
+    def append(self, batch: SampleBatch) -> None:
+        """Take one batch for all receivers."""
+        self._samples_in += len(batch)
+        if len(batch):
+            newest = batch.timestamps if isinstance(batch.timestamps, int) else int(batch.timestamps.max())
+            self._highest_timestamp = max(self._highest_timestamp, newest)
+        for queue in self._queues:
+            queue.append(batch)
+
+    def apply_config(self, configs: Sequence[RemoteWriteConfig], external_labels: Mapping[str, str]) -> None:
+        """Deliver to the receivers of ``configs`` from now on."""
+        labels = dict(external_labels)
+        old = list(self._queues)
+        kept = [self._equal(old, config, labels) for config in configs]
+        names = {queue.name for queue in kept if queue} | {config.name for config in configs}
+        before = {(queue.name, str(queue.config.url)) for queue in self._queues}
+        self._queues = []
+        for config, same in zip(configs, kept, strict=True):
+            if same is not None:
+                self._queues.append(same)
+                continue
+            predecessor = next((queue for queue in old if queue.config.url == config.url), None)
+            if predecessor is not None:
+                old.remove(predecessor)
+            name = config.name or _unused_name(config, names)
+            names.add(name)
+            self._queues.append(self._add(name, config, labels, predecessor))
+        for queue in old:
+            self._retire(queue)
+        for name, url in before - {(queue.name, str(queue.config.url)) for queue in self._queues}:
+            self._metrics.forget(name, url)
+
+    async def run(self) -> None:
+        """Deliver until ``stop``. Cancellation ends it at once; what is pending then is lost."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                for queue in self._queues:
+                    self._serve(group, queue, None)
+                await self._stopping.wait()
+            finally:
+                self._group = None
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - running out of time is a normal end
+        """Deliver what is pending, but for no longer than ``timeout`` seconds; then ``run`` ends.
+
+        What could not be delivered is counted as dropped with reason ``shutdown``. Batches that are appended while it
+        waits are delivered, too.
+        """
+        await asyncio.gather(*(self._finish(queue, timeout) for queue in (*self._queues, *self._retired)))
+        self._stopping.set()
+
+    def status(self) -> RemoteWriteStatus:
+        """All queues at this moment, in the order of their sections."""
+        return RemoteWriteStatus(
+            samples_in=self._samples_in,
+            highest_timestamp=self._highest_timestamp,
+            queues=tuple(queue.status() for queue in self._queues),
+        )
+
+    @staticmethod
+    def _equal(
+        queues: list[RemoteWriteQueue], config: RemoteWriteConfig, labels: Mapping[str, str]
+    ) -> RemoteWriteQueue | None:
+        """Take the queue of an equal section out of ``queues``."""
+        for queue in queues:
+            if queue.config == config and queue.external_labels == labels:
+                queues.remove(queue)
+                return queue
+        return None
+
+    def _add(
+        self, name: str, config: RemoteWriteConfig, labels: Mapping[str, str], predecessor: RemoteWriteQueue | None
+    ) -> RemoteWriteQueue:
+        observe = self._metrics.duration_observer(name, str(config.url))
+        queue = RemoteWriteQueue(name, config, labels, self._clock, observe)
+        if predecessor is not None:
+            predecessor.close()
+        if self._group is not None:
+            self._serve(self._group, queue, predecessor)
+        elif predecessor is not None:
+            queue.adopt(predecessor.leftover())
+        return queue
+
+    def _retire(self, queue: RemoteWriteQueue) -> None:
+        if self._group is not None:
+            self._retired.add(queue)
+            task = self._group.create_task(self._finish(queue, FLUSH_TIMEOUT), name=f"flush remote write {queue.name}")
+            task.add_done_callback(lambda _: self._retired.discard(queue))
+
+    def _serve(self, group: asyncio.TaskGroup, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue | None) -> None:
+        if predecessor is not None:
+            queue.expect()
+        task = group.create_task(self._deliver(queue, predecessor), name=f"remote write {queue.name}")
+        self._serving[queue] = task
+        task.add_done_callback(lambda _: self._serving.pop(queue, None))
+
+    async def _deliver(self, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue | None) -> None:
+        if predecessor is not None:
+            try:
+                await self._end(predecessor)
+            finally:
+                queue.adopt(predecessor.leftover())
+        async with self._connect(queue.config) as sender:
+            await queue.run(sender)
+
+    async def _end(self, queue: RemoteWriteQueue) -> None:
+        """Wait for what serves ``queue``; cut it short when cancelled."""
+        task = self._serving.get(queue)
+        if task is None:
+            return
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+
+    async def _finish(self, queue: RemoteWriteQueue, timeout: float) -> None:  # noqa: ASYNC109 - see stop
+        """Flush ``queue`` and end what serves it; count what is left."""
+        task = self._serving.get(queue)
+        if task is None:
+            queue.close()
+        else:
+            if not await queue.flush(timeout):
+                task.cancel()
+            await asyncio.wait([task])
+        lost = sum(len(entry.portion) for entry in queue.leftover())
+        if lost:
+            queue.counters.drop("shutdown", lost)
+            _log.warning("samples could not be delivered in time", remote_name=queue.name, samples=lost)
+
+
+def _unused_name(config: RemoteWriteConfig, names: set[str]) -> str:
+    """Six digits, the same at every start: Prometheus names a queue without a name by a hash of its section."""
+    digests = (sha256(f"{index} {config.url}".encode()).hexdigest()[:6] for index in range(len(names) + 1))
+    return next(name for name in digests if name not in names)
