@@ -1,0 +1,209 @@
+from collections import defaultdict
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from promscout.model.series import SampleBatch, SeriesTable
+from promscout.write.queue import DEFAULT_MEMORY, StreamQueue
+from promscout.write.templates import Templates
+
+TEMPLATES = Templates({}, ())
+TABLES = {}
+
+
+def portion(stream, values):
+    """A portion of ``stream`` with these values, one series each."""
+    key = stream, len(values)
+    if key not in TABLES:
+        TABLES[key] = SeriesTable.from_label_sets(stream, [(("__name__", f"m{i}"),) for i in range(len(values))])
+    return TEMPLATES.portion(SampleBatch(TABLES[key], np.array(values, dtype=np.float64), 1_790_000_000_000))
+
+
+def contents(shipment):
+    return [(entry.portion.stream, entry.portion.values.tolist()) for entry in shipment.entries]
+
+
+def test_an_empty_queue_gives_nothing():
+    queue = StreamQueue()
+    assert queue.take(10) is None
+    assert queue.oldest is None
+    assert queue.oldest_ready is None
+
+
+def test_whole_portions_are_taken_oldest_first_up_to_the_limit():
+    queue = StreamQueue()
+    for stream, values in ((1, [1, 2]), (2, [3]), (1, [4, 5]), (3, [6])):
+        queue.append(portion(stream, values), 0.0)
+    assert contents(queue.take(5)) == [(1, [1, 2]), (2, [3]), (1, [4, 5])]
+    assert contents(queue.take(5)) == [(3, [6])]
+
+
+def test_a_stream_in_flight_waits_and_others_pass():
+    queue = StreamQueue()
+    queue.append(portion(1, [1, 2]), 0.0)
+    first = queue.take(2)
+    queue.append(portion(1, [3]), 1.0)
+    queue.append(portion(2, [4]), 2.0)
+    assert (queue.oldest, queue.oldest_ready, queue.samples, queue.ready_samples) == (1.0, 2.0, 2, 1)
+    assert contents(queue.take(9)) == [(2, [4])]
+    assert queue.take(9) is None
+    queue.done(first)
+    assert queue.oldest_ready == 1.0
+    assert contents(queue.take(9)) == [(1, [3])]
+
+
+def test_a_portion_larger_than_a_shipment_is_divided_by_series():
+    queue = StreamQueue()
+    queue.append(portion(1, [1, 2, 3, 4, 5]), 0.0)
+    queue.append(portion(2, [6]), 0.0)
+    first = queue.take(2)
+    assert contents(first) == [(1, [1, 2])]
+    assert contents(queue.take(2)) == [(2, [6])]
+    queue.done(first)
+    second = queue.take(2)
+    queue.done(second)
+    assert contents(second) == [(1, [3, 4])]
+    assert contents(queue.take(2)) == [(1, [5])]
+
+
+def test_a_portion_that_does_not_fit_any_more_is_left_whole():
+    queue = StreamQueue()
+    queue.append(portion(1, [1]), 0.0)
+    queue.append(portion(2, [2, 3]), 0.0)
+    assert contents(queue.take(2)) == [(1, [1])]
+    assert contents(queue.take(2)) == [(2, [2, 3])]
+
+
+def test_beyond_its_memory_the_oldest_portions_are_dropped():
+    queue = StreamQueue(max_memory=3 * portion(1, [0]).memory)
+    dropped = [queue.append(portion(stream, [stream]), float(stream)) for stream in range(1, 6)]
+    assert dropped == [0, 0, 0, 1, 1]
+    assert contents(queue.take(9)) == [(3, [3]), (4, [4]), (5, [5])]
+
+
+def test_the_oldest_is_dropped_even_when_its_stream_is_in_flight():
+    queue = StreamQueue(max_memory=2 * portion(1, [0]).memory)
+    queue.append(portion(1, [1]), 0.0)
+    shipment = queue.take(9)
+    for stream, value in ((1, 2), (2, 3), (1, 4)):
+        queue.append(portion(stream, [value]), 0.0)
+    queue.done(shipment)
+    assert contents(queue.take(9)) == [(2, [3]), (1, [4])]
+
+
+def test_a_portion_larger_than_the_memory_is_dropped_itself():
+    queue = StreamQueue(max_memory=100)
+    assert queue.append(portion(1, [1, 2]), 0.0) == 2
+    assert (queue.samples, queue.ready_samples, queue.memory, queue.oldest) == (0, 0, 0, None)
+
+
+def test_adopted_entries_come_before_what_was_pending():
+    old, new = StreamQueue(), StreamQueue()
+    old.append(portion(1, [1]), 0.0)
+    old.append(portion(2, [2]), 1.0)
+    new.append(portion(1, [3]), 5.0)
+    assert new.prepend(old.drain()) == 0
+    assert new.oldest == 0.0
+    assert contents(new.take(9)) == [(1, [1]), (2, [2]), (1, [3])]
+    assert old.take(9) is None
+    assert (old.samples, old.memory) == (0, 0)
+
+
+def test_sixty_seconds_at_200_000_samples_a_second_fit_into_the_default_memory():
+    per_batch = portion(1, [0.0] * 1000)
+    assert 60 * 200 * per_batch.memory < DEFAULT_MEMORY / 2
+    assert 60 * 2000 * portion(1, [0.0] * 100).memory < DEFAULT_MEMORY
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Appends, takes and settles in any order, beside a model of where every sample is."""
+
+    max_portions = 1000
+
+    def __init__(self):
+        super().__init__()
+        self.queue = StreamQueue(max_memory=self.max_portions * portion(0, [0, 0]).memory)
+        self.count = self.dropped = 0
+        self.appended = defaultdict(list)
+        self.delivered = defaultdict(list)
+        self.in_flight = []
+
+    @rule(stream=st.integers(0, 3), size=st.integers(0, 5))
+    def append(self, stream, size):
+        values = list(range(self.count, self.count + size))
+        self.count += size
+        self.appended[stream] += values
+        self.dropped += self.queue.append(portion(stream, values), float(self.count))
+
+    @rule(max_samples=st.integers(1, 7))
+    def take(self, max_samples):
+        shipment = self.queue.take(max_samples)
+        if shipment is not None:
+            assert 0 < len(shipment) <= max_samples
+            assert not shipment.streams & self.busy()
+            self.in_flight.append(shipment)
+        else:
+            assert self.queue.ready_samples == 0
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def done(self, data):
+        self.deliver(data.draw(st.integers(0, len(self.in_flight) - 1)))
+
+    @precondition(lambda self: not self.in_flight)
+    @rule()
+    def move_everything_out_and_in(self):
+        self.dropped += self.queue.prepend(self.queue.drain())
+
+    @invariant()
+    def counts_are_those_of_the_model(self):
+        queue = self.queue
+        pending = {name: stream.pending for name, stream in queue._streams.items() if stream.pending}
+        ready = {name: entries for name, entries in pending.items() if name not in self.busy()}
+        assert queue.samples == samples_of(pending)
+        assert queue.ready_samples == samples_of(ready)
+        assert queue.samples == self.count - self.dropped - sum(map(len, self.delivered.values())) - sum(
+            map(len, self.in_flight)
+        )
+        assert queue.memory == sum(entry.portion.memory for entries in pending.values() for entry in entries)
+        assert queue.oldest == min((entries[0].since for entries in pending.values()), default=None)
+        assert queue.oldest_ready == min((entries[0].since for entries in ready.values()), default=None)
+
+    def teardown(self):
+        while self.in_flight or self.queue.samples:
+            if shipment := self.queue.take(3):
+                self.in_flight.append(shipment)
+            else:
+                self.deliver(0)
+        assert sum(map(len, self.delivered.values())) + self.dropped == self.count
+        assert (self.queue.samples, self.queue.ready_samples, self.queue.memory) == (0, 0, 0)
+        assert self.queue._streams == {}
+        for stream, values in self.delivered.items():
+            assert values == sorted(values)
+            assert set(values) <= set(self.appended[stream])
+            assert self.dropped or values == self.appended[stream]
+
+    def busy(self):
+        return {stream for shipment in self.in_flight for stream in shipment.streams}
+
+    def deliver(self, index):
+        shipment = self.in_flight.pop(index)
+        for entry in shipment.entries:
+            self.delivered[entry.portion.stream] += map(int, entry.portion.values)
+        self.queue.done(shipment)
+
+
+class SmallQueueMachine(QueueMachine):
+    max_portions = 4
+
+
+def samples_of(pending):
+    return sum(len(entry.portion) for entries in pending.values() for entry in entries)
+
+
+TestEverySampleIsDeliveredOnceAndInOrder = QueueMachine.TestCase
+TestEverySampleIsDeliveredOnceAndInOrderOrCountedAsDropped = SmallQueueMachine.TestCase
+for machine in (QueueMachine, SmallQueueMachine):
+    machine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
