@@ -26,11 +26,16 @@ from peers import Kubectl, NodeExporter, Prometheus, VictoriaMetrics, VMAgent, f
 _HERE = Path(__file__).parent
 _VIRTUAL = {"unit", "property"}
 _BEFORE = pytest.StashKey[Held]()
+_GUARD = pytest.StashKey[NetworkGuard]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run on a loop whose time is virtual")
     config.addinivalue_line("markers", "real_time: run on asyncio's own loop")
+    guard = config.stash[_GUARD] = NetworkGuard()
+    patch = pytest.MonkeyPatch()
+    guard.install(patch)
+    config.add_cleanup(patch.undo)
 
 
 def pytest_asyncio_loop_factories(
@@ -102,12 +107,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(autouse=True)
-def network_guard() -> Iterator[NetworkGuard]:
-    """In force in every test; a test that provokes a refusal on purpose clears ``violations``."""
-    guard = NetworkGuard()
-    with pytest.MonkeyPatch.context() as patch:
-        guard.install(patch)
-        yield guard
+def network_guard(pytestconfig: pytest.Config) -> Iterator[NetworkGuard]:
+    """In force from start to end; a test that provokes a refusal on purpose clears ``violations``."""
+    guard = pytestconfig.stash[_GUARD]
+    guard.violations.clear()
+    yield guard
     if guard.violations:
         pytest.fail("the test left loopback: " + "; ".join(guard.violations), pytrace=False)
 

@@ -123,6 +123,38 @@ async def test_it():
     assert code == PASSES, output
 
 
+def test_a_longer_lived_fixture_may_keep_what_it_owns(tmp_path):
+    body = """
+import socket, subprocess, pytest
+@pytest.fixture(scope="module")
+def server():
+    with socket.socket() as sock, subprocess.Popen(["sleep", "20"]) as process:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield sock
+        process.kill()
+def test_one(server): pass
+def test_two(server): pass
+"""
+    code, output = run_pytest(tmp_path, body)
+    assert code == PASSES, output
+
+
+def test_a_longer_lived_fixture_may_not_leave_loopback(tmp_path):
+    body = """
+import socket, pytest
+@pytest.fixture(scope="session")
+def connection():
+    with socket.socket() as sock:
+        sock.connect(("192.0.2.1", 9))
+        yield sock
+def test_it(connection): pass
+"""
+    code, output = run_pytest(tmp_path, body)
+    assert code == FAILS
+    assert "NonLoopbackError: connect to 192.0.2.1:9" in output
+
+
 def test_missing_peers_fail_a_test_and_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMSCOUT_PEERS_DIR", str(tmp_path / "nowhere"))
     code, output = run_pytest(tmp_path, "def test_it(peers_dir): pass\n")
