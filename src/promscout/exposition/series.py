@@ -1,0 +1,77 @@
+"""The labels behind a series text."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Final
+
+from promscout.errors import ExpositionError
+from promscout.exposition.lexer import RawLabels, Reader
+from promscout.exposition.numbers import format_open_metrics_float, parse_go_float
+from promscout.model.labels import METRIC_NAME, LabelSet
+
+_COMMON: Final = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="[^"\\]*",?)*)\})?')
+_COMMON_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
+_ESCAPE: Final = re.compile(r'\\(["\\n])')
+_NUMERIC_LABEL: Final = {"histogram": "le", "summary": "quantile"}
+
+
+def parse_series(key: bytes, metric_type: str = "untyped") -> LabelSet:
+    """The labels of one series text, ``__name__`` included, unescaped, sorted by name, empty values left out.
+
+    ``metric_type`` is the type that the TYPE line before the sample declared: the ``le`` of a histogram and the
+    ``quantile`` of a summary are written the way OpenMetrics does, so that ``1`` and ``1.0`` are one series.
+
+    Raises:
+        ExpositionError: not a series text, a label name twice, no metric name, or text that is not UTF-8. The place
+            is relative to ``key``.
+
+    Source: prometheus v3.x model/textparse/promparse.go Labels; scrape/scrape.go append.
+    """
+    try:
+        text = key.decode()
+    except UnicodeDecodeError as error:
+        raise ExpositionError("the series is not valid UTF-8", 1, error.start + 1) from None
+    common = _COMMON.fullmatch(text)
+    if common is None:
+        labels = _parse_unusual(key)
+    else:
+        labels = [(METRIC_NAME, common[1]), *(_COMMON_LABEL.findall(common[2]) if common[2] else ())]
+    numeric = _NUMERIC_LABEL.get(metric_type)
+    if numeric is not None:
+        labels = [(name, _normalize(value) if name == numeric else value) for name, value in labels]
+    return _checked(sorted(labels))
+
+
+def unescape(text: str) -> str:
+    r"""``text`` with ``\"``, ``\\`` and ``\n`` replaced; other backslashes stand for themselves."""
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], text)
+
+
+def _parse_unusual(key: bytes) -> list[tuple[str, str]]:
+    name, raw = Reader(key).series()
+    pairs: RawLabels = [(METRIC_NAME.encode(), name), *raw]
+    return [(unescape(label.decode()), unescape(value.decode())) for label, value in pairs]
+
+
+def _normalize(value: str) -> str:
+    try:
+        return format_open_metrics_float(parse_go_float(value.encode()))
+    except ValueError:
+        return value
+
+
+def _checked(labels: list[tuple[str, str]]) -> LabelSet:
+    if len(dict(labels)) != len(labels):
+        repeated = next(name for (name, _), (other, _) in pairwise(labels) if name == other)
+        raise ExpositionError(f'label name "{repeated}" is not unique', 1)
+    present = tuple([label for label in labels if label[1]])
+    names = dict(present)
+    if METRIC_NAME not in names:
+        raise ExpositionError("missing metric name", 1)
+    if "" in names:
+        raise ExpositionError("empty label name", 1)
+    return present
