@@ -163,7 +163,7 @@ class ApiClient:
     ) -> AsyncGenerator[WatchEvent[T], None]:
         """The events after ``resource_version``, over one connection, until the server closes it.
 
-        The server is asked to close after ``close_after`` seconds and to send bookmarks. An answer that stays silent for
+        The server is asked to close after ``close_after`` seconds and to send bookmarks. An answer that is silent for
         ``idle_timeout`` seconds ends the watch as if the server had closed it.
 
         Raises:

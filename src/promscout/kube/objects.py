@@ -92,7 +92,7 @@ class PodSpec(msgspec.Struct, rename="camel"):
     """``spec`` of a pod."""
 
     node_name: str = ""
-    containers: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] | None = ()  # null in bookmarks, which are pods without a spec
     init_containers: tuple[Container, ...] = ()
 
 

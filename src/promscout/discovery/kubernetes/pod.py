@@ -42,7 +42,7 @@ def build_pod(key: str, pod: Pod, *, node: Node | None = None, with_node: bool =
     if node is not None:
         add_node_metadata(labels, node)
     targets = chain(
-        _targets(pod.status.pod_ip, pod.spec.containers, pod.status.container_statuses, "false"),
+        _targets(pod.status.pod_ip, pod.spec.containers or (), pod.status.container_statuses, "false"),
         _targets(pod.status.pod_ip, pod.spec.init_containers, pod.status.init_container_statuses, "true"),
     )
     return TargetGroup(source, tuple(targets), labels)

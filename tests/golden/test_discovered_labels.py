@@ -1,0 +1,73 @@
+"""Roles pod and node against what Prometheus 3.5.3 discovered from the same real cluster: discovered-labels.json."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from promscout.config.loader import parse_config
+from promscout.discovery.kubernetes.config import KubernetesSDConfig
+from promscout.discovery.kubernetes.discoverer import KubernetesFactory
+from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.metrics import DiscoveryMetrics
+from promscout.kube.informer import SharedInformers
+from promscout.scrape.target import TargetBuilder
+from promscout.sim import SimCluster
+from promscout.sim.resources import RESOURCES
+
+GOLDEN = Path(__file__).parent
+EXPECTED = json.loads((GOLDEN / "discovered-labels.json").read_text())
+NEWER_THAN_THE_RECORDING = ("__meta_kubernetes_node_condition_",)  # not in 3.5, in 3.14
+JOBS = [job for job in EXPECTED if job.startswith(("pod-", "node-"))]
+
+
+@pytest.fixture
+async def api_server():
+    cluster = SimCluster()
+    for resource in RESOURCES:
+        recorded = GOLDEN / "apiserver" / "lists" / f"{resource.plural}.json"
+        if recorded.exists():
+            cluster.store.load(resource, json.loads(recorded.read_text())["items"], 334)
+    async with cluster:
+        yield cluster.url
+
+
+def _config(url):
+    document = yaml.safe_load((GOLDEN / "prometheus.yml").read_text())
+    jobs = [job for job in document["scrape_configs"] if job["job_name"] in JOBS]
+    for job in jobs:
+        job["kubernetes_sd_configs"][0]["api_server"] = url
+    return parse_config(yaml.safe_dump({**document, "scrape_configs": jobs}), "prometheus.yml")
+
+
+async def test_pod_and_node_jobs_discover_what_prometheus_does(api_server):
+    config = _config(api_server)
+    metrics = DiscoveryMetrics(CollectorRegistry())
+    found = {}
+    async with SharedInformers(metrics) as informers:
+        factories = {KubernetesSDConfig: KubernetesFactory(informers, metrics)}
+        async with DiscoveryManager(factories, metrics) as manager, asyncio.timeout(10):
+            manager.apply_config({job.scrape.job_name: job.discovery for job in config.jobs})
+            while len(found) < len(JOBS):
+                found |= await manager.receive()
+            watches = len(informers.informers)
+    assert watches == 6, "pods of all and of one namespace and of two selectors, nodes of all and of one selector"
+    for job in config.jobs:
+        name, builder = job.scrape.job_name, TargetBuilder(job.scrape)
+        labels = [
+            {
+                label: value
+                for label, value in builder.discovered_labels(group, position).items()
+                if value and not label.startswith(NEWER_THAN_THE_RECORDING)
+            }
+            for group in found[name].values()
+            for position in range(len(group.targets))
+        ]
+        assert sorted(map(sorted, (one.items() for one in labels))) == sorted(
+            map(sorted, (one.items() for one in EXPECTED[name]))
+        ), name

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promscout.kube.objects import ObjectMeta, Pod, PodSpec, PodStatus
+from promscout.kube.store import Store
+
+
+def _pod(name, node="", ip=""):
+    return Pod(ObjectMeta(name=name, namespace="ns"), PodSpec(node_name=node), PodStatus(pod_ip=ip))
+
+
+def _watched():
+    store, seen = Store(), []
+    store.subscribe(lambda key, before, now: seen.append((key, before, now)))
+    return store, seen
+
+
+def test_handlers_hear_of_additions_updates_and_deletions_in_order():
+    store, seen = _watched()
+    first, second = _pod("a"), _pod("a", ip="127.0.0.2")
+    store.put("ns/a", first)
+    store.put("ns/a", second)
+    store.delete("ns/a")
+    assert seen == [("ns/a", None, first), ("ns/a", first, second), ("ns/a", second, None)]
+
+
+def test_an_equal_object_is_stored_silently():
+    store, seen = _watched()
+    store.put("ns/a", _pod("a"))
+    store.put("ns/a", _pod("a"))
+    assert len(seen) == 1
+
+
+def test_deleting_what_is_not_there_is_silent():
+    store, seen = _watched()
+    store.delete("ns/a")
+    assert seen == []
+
+
+def test_replace_reports_only_the_difference():
+    store, seen = _watched()
+    store.put("ns/gone", _pod("gone"))
+    store.put("ns/same", _pod("same"))
+    store.put("ns/other", _pod("other"))
+    seen.clear()
+    store.replace({"ns/same": _pod("same"), "ns/other": _pod("other", ip="127.0.0.9"), "ns/new": _pod("new")})
+    assert sorted((key, before is None, now is None) for key, before, now in seen) == [
+        ("ns/gone", False, True),
+        ("ns/new", True, False),
+        ("ns/other", False, False),
+    ]
+
+
+def test_a_handler_that_unsubscribed_hears_nothing():
+    store, seen = Store(), []
+    unsubscribe = store.subscribe(lambda *change: seen.append(change))
+    unsubscribe()
+    store.put("ns/a", _pod("a"))
+    assert seen == []
+
+
+_NAMES = st.sampled_from("abcd")
+_NODES = st.sampled_from(["", "n1", "n2"])
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), _NAMES, _NODES),
+        st.tuples(st.just("delete"), _NAMES, _NODES),
+        st.tuples(st.just("replace"), st.dictionaries(_NAMES, _NODES), st.none()),
+    )
+)
+
+
+@given(_STEPS)
+def test_indexes_and_a_replica_fed_by_handlers_equal_the_store_after_any_history(steps):
+    store, replica = Store(), {}
+    store.put("ns/a", _pod("a", "n1"))
+    store.add_index("node", lambda pod: (pod.spec.node_name,))
+
+    def follow(key, before, now):
+        assert replica.get(key) == before or key == "ns/a"
+        if now is None:
+            del replica[key]
+        else:
+            replica[key] = now
+
+    replica["ns/a"] = store.get("ns/a")
+    store.subscribe(follow)
+    for what, which, node in steps:
+        if what == "put":
+            store.put(which, _pod(which, node))
+        elif what == "delete":
+            store.delete(which)
+        else:
+            store.replace({name: _pod(name, one) for name, one in which.items()})
+    assert replica == {key: store.get(key) for key in store}
+    for node in ("", "n1", "n2"):
+        expected = sorted(key for key in store if store.get(key).spec.node_name == node)
+        assert list(store.by_index("node", node)) == expected
