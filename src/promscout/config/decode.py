@@ -103,17 +103,23 @@ class Decoder:
         own: Entries = {}
         merged: Entries = {}
         for key, value in node.entries:
-            if not isinstance(key, Scalar):
-                self.refuse(key, path, "a key must be a single value")
-            elif key.plain and key.text == "<<":
+            name = self._key(key, path)
+            if name is FAILED:
+                continue
+            if isinstance(key, Scalar) and key.plain and name == "<<":
                 for source in value.items if isinstance(value, Sequence) else (value,):
                     merged = (self.entries(source, join(path, "<<")) or {}) | merged
-            elif key.text in own:
-                first = own[key.text][0].place.line
-                self.refuse(key, join(path, key.text), f"duplicate key, first given in line {first}")
+            elif name in own:
+                first = own[name][0].place.line
+                self.refuse(key, join(path, name), f"duplicate key, first given in line {first}")
             else:
-                own[key.text] = (key, value)
+                own[name] = (key, value)
         return merged | own
+
+    def _key(self, node: Node, path: str) -> Any:  # noqa: ANN401 - a text, or FAILED
+        if not isinstance(node, Scalar):
+            return self.refuse(node, path, "a key must be a single value")
+        return self._scalar(str, node, path)
 
     def value(self, wanted: Any, node: Node, path: str) -> Any:  # noqa: ANN401 - of the type wanted, or FAILED
         """The value of type ``wanted`` that ``node`` says, or ``FAILED``."""
