@@ -1,0 +1,53 @@
+"""The routes below ``/api/v1``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from promscout.web.answers import failure, stream, success
+from promscout.web.target_list import TargetFilter, encode_targets
+from promscout.web.view import EXTERNAL, VIEW
+
+
+async def targets(request: web.Request) -> web.StreamResponse:
+    """Active and dropped targets. Query: ``state``, ``scrapePool``."""
+    wanted = TargetFilter.from_query(request.query.get("state", ""), request.query.get("scrapePool", ""))
+    return await stream(request, encode_targets(request.app[VIEW].scrape, request.app[EXTERNAL], wanted))
+
+
+async def scrape_pools(request: web.Request) -> web.Response:
+    """The names of all pools, sorted."""
+    return success({"scrapePools": sorted(request.app[VIEW].scrape.pools)})
+
+
+async def config(request: web.Request) -> web.Response:
+    """The configuration in force, without secrets."""
+    return success({"yaml": request.app[VIEW].config_text})
+
+
+async def build_info(_request: web.Request) -> web.Response:
+    """What is running. Of Prometheus's fields only the one that has a meaning here."""
+    return success({"version": version("promscout"), "application": "promscout"})
+
+
+@web.middleware
+async def not_found_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Unknown paths below ``/api/`` in the API's own shape."""
+    if not request.path.startswith("/api/"):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return failure("not_found", f"no such endpoint: {request.path}")
+
+
+def add_routes(app: web.Application) -> None:
+    """Register the API with ``app``."""
+    # As in Prometheus, the API does not answer HEAD.
+    app.router.add_get("/api/v1/targets", targets, allow_head=False)
+    app.router.add_get("/api/v1/scrape_pools", scrape_pools, allow_head=False)
+    app.router.add_get("/api/v1/status/config", config, allow_head=False)
+    app.router.add_get("/api/v1/status/buildinfo", build_info, allow_head=False)

@@ -1,0 +1,104 @@
+"""Health, readiness, reload and own metrics."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder
+
+from promscout.errors import ConfigError
+from promscout.web.answers import stream
+from promscout.web.view import EXTERNAL, VIEW
+
+
+async def healthy(_request: web.Request) -> web.Response:
+    """200 as long as the process answers."""
+    return web.Response(text="promscout is Healthy.\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    """200 once the agent is ready, 503 before."""
+    if request.app[VIEW].ready:
+        return web.Response(text="promscout is Ready.\n")
+    return web.Response(text="Service Unavailable\n", status=503)
+
+
+async def reload(request: web.Request) -> web.Response:
+    """Apply the configuration as it is now: 200, or 500 with every problem when it is refused.
+
+    403 for requests that another site made a browser send, and from other machines unless made by a page of this
+    server.
+
+    Source: prometheus v3.x docs management_api.
+    """
+    refusal = reload_refusal(request)
+    if refusal:
+        return web.Response(text=f"{refusal}\n", status=403)
+    try:
+        await request.app[VIEW].reload()
+    except ConfigError as error:
+        return web.Response(text=f"failed to reload config: {error}\n", status=500)
+    return web.Response()
+
+
+async def reload_needs_post(_request: web.Request) -> web.Response:
+    """405: reading must never change anything."""
+    return web.Response(text="Only POST or PUT requests allowed", status=405, headers={hdrs.ALLOW: "POST, PUT"})
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """The agent's own metrics in the format that the client prefers."""
+    encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+    return await stream(request, [encode(request.app[VIEW].registry)], content_type)
+
+
+def reload_refusal(request: web.Request) -> str:
+    """Why this request may not reload, or an empty string.
+
+    The name in ``Host`` must be one that no attacker can point here (DNS rebinding), and ``Origin``, which browsers
+    send with every POST, must be this server (cross-site request forgery).
+    """
+    host, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
+    if not _is_own_name(_hostname(host), request.app[EXTERNAL].hostname):
+        return f"reload refused: Host {host!r} is not a name of this server"
+    if origin is not None:
+        return "" if origin.partition("://")[2] == host else f"reload refused: it comes from another origin, {origin!r}"
+    if not _is_loopback(request.remote or ""):
+        return "reload refused: only this machine and pages of this server may ask for it"
+    return ""
+
+
+def _hostname(netloc: str) -> str:
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_own_name(name: str, external: str) -> bool:
+    if name in ("localhost", external):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True  # an address is not looked up, so nobody can point it elsewhere
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def add_routes(app: web.Application) -> None:
+    """Register these endpoints with ``app``."""
+    app.router.add_get("/-/healthy", healthy)
+    app.router.add_get("/-/ready", ready)
+    app.router.add_get("/-/reload", reload_needs_post, allow_head=True)
+    app.router.add_post("/-/reload", reload)
+    app.router.add_put("/-/reload", reload)
+    app.router.add_get("/metrics", metrics, allow_head=False)
