@@ -79,7 +79,9 @@ class RemoteWriteManager:
             names.add(name)
             self._queues.append(self._add(name, config, labels, predecessor))
         for queue in old:
-            self._retire(queue)
+            self._retired.add(queue)
+            if self._group is not None:
+                self._flush(self._group, queue)
         for name, url in before - {(queue.name, str(queue.config.url)) for queue in self._queues}:
             self._metrics.forget(name, url)
 
@@ -88,8 +90,10 @@ class RemoteWriteManager:
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
-                for queue in self._queues:
+                for queue in (*self._queues, *self._retired):
                     self._serve(group, queue, None)
+                for queue in self._retired:
+                    self._flush(group, queue)
                 await self._stopping.wait()
             finally:
                 self._group = None
@@ -135,11 +139,9 @@ class RemoteWriteManager:
             queue.adopt(predecessor.leftover())
         return queue
 
-    def _retire(self, queue: RemoteWriteQueue) -> None:
-        if self._group is not None:
-            self._retired.add(queue)
-            task = self._group.create_task(self._finish(queue, FLUSH_TIMEOUT), name=f"flush remote write {queue.name}")
-            task.add_done_callback(lambda _: self._retired.discard(queue))
+    def _flush(self, group: asyncio.TaskGroup, queue: RemoteWriteQueue) -> None:
+        task = group.create_task(self._finish(queue, FLUSH_TIMEOUT), name=f"flush remote write {queue.name}")
+        task.add_done_callback(lambda _: self._retired.discard(queue))
 
     def _serve(self, group: asyncio.TaskGroup, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue | None) -> None:
         if predecessor is not None:
