@@ -1,1 +1,173 @@
-"""The composition root."""
+"""The agent: one running promscout, put together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+
+from promscout.config import Config
+from promscout.discovery.channel import DEFAULT_INTERVAL
+from promscout.discovery.config import StaticSDConfig
+from promscout.discovery.kubernetes.config import KubernetesSDConfig
+from promscout.discovery.kubernetes.discoverer import KubernetesFactory
+from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.metrics import DiscoveryMetrics
+from promscout.discovery.static import StaticDiscoverer
+from promscout.errors import ConfigError
+from promscout.kube.informer import SharedInformers
+from promscout.model.clock import Clock, SystemClock
+from promscout.scrape.loop import ScrapeContext
+from promscout.scrape.manager import ScrapeManager
+from promscout.scrape.metrics import ScrapeMetrics
+from promscout.web import WebServer
+from promscout.write.metrics import RemoteWriteMetrics
+from promscout.write.remote import RemoteWriteManager
+
+FLUSH_SECONDS: Final = 3.0
+"""How long remote write may go on after the last scrape when the agent stops: the whole stop takes at most 5 s."""
+
+_log = structlog.get_logger("promscout.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the web server listens. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+
+
+class ConfigMetrics:
+    """Whether the last reload worked. Source: prometheus v3.x cmd/prometheus/main.go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._successful = Gauge(
+            "prometheus_config_last_reload_successful",
+            "Whether the last configuration reload attempt was successful.",
+            registry=registry,
+        )
+        self._time = Gauge(
+            "prometheus_config_last_reload_success_timestamp_seconds",
+            "Timestamp of the last successful configuration reload.",
+            registry=registry,
+        )
+
+    def loaded(self) -> None:
+        """A configuration came into force."""
+        self._successful.set(1)
+        self._time.set(time.time())
+
+    def refused(self) -> None:
+        """A configuration was refused."""
+        self._successful.set(0)
+
+
+class Agent:
+    """Discovers, scrapes and delivers as its configuration says, until stopped.
+
+    Guarantees: ``run`` ends by ``stop`` or cancellation, within 5 s, with no task, socket or child left; loops stop
+    first, then what was scraped is delivered as far as time allows. A reload with a bad configuration changes nothing.
+
+    ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        *,
+        listen: Listen | None = None,
+        discovery_interval: float = DEFAULT_INTERVAL,
+        clock: Clock | None = None,
+    ) -> None:
+        self._load = load
+        self._config = load()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._config_metrics = ConfigMetrics(self.registry)
+        discovery_metrics = DiscoveryMetrics(self.registry)
+        clock = clock or SystemClock()
+        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
+        self.informers = SharedInformers(discovery_metrics)
+        self.discovery = DiscoveryManager(
+            {
+                KubernetesSDConfig: KubernetesFactory(self.informers, discovery_metrics),
+                StaticSDConfig: StaticDiscoverer,
+            },
+            discovery_metrics,
+            interval=discovery_interval,
+        )
+        self.scrape = ScrapeManager(ScrapeContext(self.remote_write, clock, ScrapeMetrics(self.registry)))
+        listen = listen or Listen()
+        self.web = WebServer(self, host=listen.host, port=listen.port)
+        self.ready = False
+        self._stopping = asyncio.Event()
+
+    @property
+    def config_text(self) -> str:
+        """The configuration in force, secrets hidden."""
+        return self._config.text
+
+    def stop(self) -> None:
+        """Ask ``run`` to end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until stopped.
+
+        Raises:
+            OSError: the web server cannot listen.
+        """
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            await self.web.start()
+            stack.push_async_callback(self.web.stop)
+            group.create_task(self.remote_write.run(), name="remote write")
+            try:
+                async with self.informers, self.discovery, self.scrape:
+                    self._apply(self._config)
+                    scraping = group.create_task(self.scrape.run(self.discovery.receive), name="scrape manager")
+                    self.ready = True
+                    _log.info("promscout is running", url=self.web.url, jobs=len(self._config.jobs))
+                    try:
+                        await self._stopping.wait()
+                    finally:
+                        self.ready = False
+                        scraping.cancel()
+            finally:
+                await self.remote_write.stop(FLUSH_SECONDS)
+        _log.info("promscout has stopped")
+
+    async def reload(self) -> None:
+        """Read the configuration again and go on with it.
+
+        Raises:
+            ConfigError: it is refused; everything goes on as before.
+        """
+        try:
+            config = self._load()
+        except ConfigError as error:
+            self._config_metrics.refused()
+            for problem in error.problems:
+                _log.error("configuration refused, the one before stays in force", problem=str(problem))
+            raise
+        self._config = config
+        self._apply(config)
+        _log.info("configuration reloaded", jobs=len(config.jobs))
+
+    def _apply(self, config: Config) -> None:
+        """Make ``config`` what is in force. Pools first: changes must find the pool of their job."""
+        self.remote_write.apply_config(config.remote_write, config.global_config.external_labels)
+        self.scrape.apply_config([job.scrape for job in config.jobs])
+        self.discovery.apply_config({job.name: job.discovery for job in config.jobs})
+        self._config_metrics.loaded()
+        for warning in config.warnings:
+            _log.warning("configuration", note=warning)
+        if not config.remote_write:
+            _log.warning("no remote_write is configured: samples are counted, shown on the web pages, and not kept")

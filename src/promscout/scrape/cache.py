@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.exposition.text import NO_TIMESTAMP, Exposition, parse_series
+from promscout.exposition.series import parse_series
+from promscout.exposition.text import NO_TIMESTAMP, Exposition
 from promscout.model.labels import LabelSet
 from promscout.model.series import SampleBatch, SeriesTable, Timestamps, encode_label_set
 from promscout.scrape.sample_labels import SampleLabels

@@ -9,7 +9,7 @@ from enum import Enum, auto
 import structlog
 
 from promscout.errors import ExpositionError, InvalidValueError
-from promscout.exposition.negotiation import Format, format_of
+from promscout.exposition.negotiation import format_of
 from promscout.exposition.text import parse_text
 from promscout.model.clock import Clock
 from promscout.model.series import stale_markers
@@ -152,9 +152,9 @@ class ScrapeLoop:
             if fetched.too_large:
                 self._context.metrics.body_too_large.inc()
             return _Outcome(error=fetched.reason)
-        chosen = format_of(fetched.content_type, config.fallback_scrape_protocol)
-        if not isinstance(chosen, Format):
-            return _Outcome(error=str(chosen))
+        negotiated = format_of(fetched.content_type, config.fallback_scrape_protocol)
+        if negotiated.format is None:
+            return _Outcome(error=negotiated.problem)
         scraped = 0
         try:
             exposition = parse_text(fetched.body)
