@@ -65,13 +65,17 @@ def _normalize(value: str) -> str:
 
 
 def _checked(labels: list[tuple[str, str]]) -> LabelSet:
-    if len(dict(labels)) != len(labels):
-        repeated = next(name for (name, _), (other, _) in pairwise(labels) if name == other)
-        raise ExpositionError(f'label name "{repeated}" is not unique', 1)
-    present = tuple([label for label in labels if label[1]])
+    present = [label for label in labels if label[1]]
+    if len(present) != len(labels):
+        # An empty value removes the label, even where the same name has a value as well.
+        removed = {name for name, value in labels if not value}
+        present = [label for label in present if label[0] not in removed]
     names = dict(present)
+    if len(names) != len(present):
+        repeated = next(name for (name, _), (other, _) in pairwise(present) if name == other)
+        raise ExpositionError(f'label name "{repeated}" is not unique', 1)
     if METRIC_NAME not in names:
         raise ExpositionError("missing metric name", 1)
     if "" in names:
         raise ExpositionError("empty label name", 1)
-    return present
+    return tuple(present)

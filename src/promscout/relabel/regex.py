@@ -33,7 +33,9 @@ _WILDCARD: Final = re.compile(
     rf"(?P<prefix>{_LITERAL})(?:(?P<open>\()\.(?P<captured>[*+])\)|\.(?P<plain>[*+]))(?P<suffix>{_LITERAL})"
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
-_GO_REFUSES: Final = re.compile(r"(?s)\\Q.*?(?:\\E|$)|\\C|\\.")
+_GROUP: Final = re.compile(
+    r"(?s)\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|(?P<group>\((?:\?P?<(?P<name>[^>]*)>|(?!\?)))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,8 @@ class Regex:
     text: str
     match: Matcher = field(compare=False, repr=False)
     """``match(value)`` gives the groups, or None when the whole value does not match."""
-    group_names: dict[str, int] = field(compare=False, repr=False)
-    """Name → number of the named groups."""
-    group_count: int = field(compare=False, repr=False)
-    """How many groups there are, the match as a whole not counted."""
+    group_names: tuple[str | None, ...] = field(compare=False, repr=False)
+    """The groups' names by number; None for groups without name and, at 0, for the match as a whole."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -62,7 +62,7 @@ class Regex:
         """
         compiled = _compile(text)
         simple = _choice_matcher(text) or _wildcard_matcher(text)
-        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), compiled.groupindex, compiled.groups)
+        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), _group_names(text))
 
     def __str__(self) -> str:
         return self.text
@@ -80,14 +80,22 @@ def _compile(text: str) -> re2._Regexp:
         raise InvalidValueError(_reason(text, error)) from None
     except UnicodeEncodeError:
         raise InvalidValueError("error parsing regexp: invalid UTF-8") from None
-    for token in _GO_REFUSES.finditer(text):
-        if token[0] == r"\C":
-            raise InvalidValueError(rf"error parsing regexp: invalid escape sequence: `\C` at position {token.start()}")
-    for name in compiled.groupindex:
-        if not name.isascii():  # RE2 allows any letters in a group's name, Go does not
-            at = text.index(f"<{name}>")
-            raise InvalidValueError(f"error parsing regexp: invalid named capture: `{name}` at position {at}")
     return compiled
+
+
+def _group_names(text: str) -> tuple[str | None, ...]:
+    """The names of the groups in ``text``, which compiles; RE2 itself would not tell of a name's second group."""
+    names: list[str | None] = [None]
+    for token in _GROUP.finditer(text):
+        if token[0] == r"\C":  # RE2 can match half a character, Go cannot
+            raise InvalidValueError(rf"error parsing regexp: invalid escape sequence: `\C` at position {token.start()}")
+        if token["name"] and not token["name"].isascii():  # RE2 allows any letters, Go does not
+            raise InvalidValueError(
+                f"error parsing regexp: invalid named capture: `{token['name']}` at position {token.start()}"
+            )
+        if token["group"]:
+            names.append(token["name"])
+    return tuple(names)
 
 
 def _reason(text: str, error: Exception) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from promscout.relabel.regex import Groups, Regex
 
 Expand: TypeAlias = Callable[[Groups], str]
 """Fills the captured groups of one match into a replacement text."""
 
-Part: TypeAlias = str | int
-"""A piece of literal text, or the number of a group."""
+Part: TypeAlias = str | tuple[int, ...]
+"""A piece of literal text, or the numbers of the groups of which the first that took part counts."""
 
-_TOO_MANY_GROUPS = 100_000_000  # Go reads longer numbers as names
+_NAME_DIGITS: Final = 10  # Go reads numbers as long as this as names
 
 
-def parse_template(template: str, group_names: Mapping[str, int]) -> tuple[Part, ...]:
-    """The pieces of ``template``; references to names that ``group_names`` does not have are left out.
+def parse_template(template: str, group_names: Sequence[str | None]) -> tuple[Part, ...]:
+    """The pieces of ``template``; references to groups that do not exist are left out.
 
     ``$name`` takes as many letters, digits and underscores as there are, so ``$1x`` is a reference to a group named
     ``1x``; ``${1}x`` ends where the brace does. ``$$`` is a dollar sign, and so is a dollar sign that begins no
@@ -35,10 +35,10 @@ def parse_template(template: str, group_names: Mapping[str, int]) -> tuple[Part,
         elif (size := _reference_size(rest)) == 0:
             literal += "$"
         else:
-            number = _group_number(rest[:size].strip("{}"), group_names)
+            numbers = _group_numbers(rest[:size].strip("{}"), group_names)
             rest = rest[size:]
-            if number is not None:
-                parts += [literal, number] if literal else [number]
+            if numbers:
+                parts += [literal, numbers] if literal else [numbers]
                 literal = ""
         text, sign, rest = rest.partition("$")
         literal, dollar = literal + text, bool(sign)
@@ -56,11 +56,11 @@ def _reference_size(text: str) -> int:
     return end + braces
 
 
-def _group_number(name: str, group_names: Mapping[str, int]) -> int | None:
+def _group_numbers(name: str, group_names: Sequence[str | None]) -> tuple[int, ...]:
     is_number = name.isascii() and name.isdecimal() and (name == "0" or not name.startswith("0"))
-    if is_number and int(name) < _TOO_MANY_GROUPS:
-        return int(name)
-    return group_names.get(name)
+    if is_number and len(name) < _NAME_DIGITS:
+        return (int(name),) if int(name) < len(group_names) else ()
+    return tuple(number for number, group in enumerate(group_names) if group == name)
 
 
 def compile_template(template: str, regex: Regex) -> Expand:
@@ -68,15 +68,18 @@ def compile_template(template: str, regex: Regex) -> Expand:
 
     Groups that took no part in the match, and groups that ``regex`` does not have, stand for nothing.
     """
-    parts = [part for part in parse_template(template, regex.group_names) if not _is_beyond(part, regex.group_count)]
-    if len(parts) == 1 and isinstance(parts[0], int):
-        take = itemgetter(parts[0])
+    parts = parse_template(template, regex.group_names)
+    if len(parts) == 1 and len(parts[0]) == 1 and isinstance(parts[0], tuple):
+        take = itemgetter(parts[0][0])
         return lambda groups: take(groups) or ""
-    if any(isinstance(part, int) for part in parts):
-        return lambda groups: "".join([part if isinstance(part, str) else groups[part] or "" for part in parts])
-    literal = "".join(map(str, parts))
+    if any(isinstance(part, tuple) for part in parts):
+        return lambda groups: "".join([part if isinstance(part, str) else _first(part, groups) for part in parts])
+    literal = "".join(part for part in parts if isinstance(part, str))
     return lambda _groups: literal
 
 
-def _is_beyond(part: Part, group_count: int) -> bool:
-    return isinstance(part, int) and part > group_count
+def _first(numbers: tuple[int, ...], groups: Groups) -> str:
+    for number in numbers:
+        if (text := groups[number]) is not None:
+            return text
+    return ""
