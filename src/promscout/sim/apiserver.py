@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from aiohttp import web
-from isal import isal_zlib
 
 from promscout.model.clock import Clock, SystemClock
 from promscout.sim import status, writing
@@ -24,13 +23,13 @@ from promscout.sim.resources import ENDPOINTS, PODS
 from promscout.sim.routes import Route, parse_route
 from promscout.sim.status import Refusal
 from promscout.sim.store import ObjectStore
+from promscout.sim.streaming import gzipped, in_chunks
 from promscout.sim.table import Table
 from promscout.sim.watch import Watch
 
 _JSON: Final = {"Content-Type": "application/json"}
 _GZIP_FROM: Final = 128 * 1024  # bytes; smaller answers are not compressed, as in the real server
 _LENGTH_BELOW: Final = 2048  # bytes; Go announces the length of answers that fit its buffer and chunks the others
-_CHUNK: Final = 256 * 1024
 _ABORTED: Final = 10.0  # seconds; the closed connection cancels the handler long before
 _LOOPBACK: Final = "127.0.0.1"
 _ENDPOINTS_WARNING: Final = '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
@@ -160,7 +159,7 @@ class ApiServer:
             return await self._watch(request, route, seen, encoding)
         if verb == "get":
             return self._one(self.store.get(route.resource, route.namespace, route.name), encoding)
-        return self._write(route, verb, await request.read(), request.content_type, encoding)
+        return await self._write(request, route, verb, encoding)
 
     def _check_health(self, request: web.Request) -> None:
         if self.faults.unavailable:
@@ -217,11 +216,11 @@ class ApiServer:
         if size < _LENGTH_BELOW:
             return web.Response(body=b"".join(parts), headers=headers)
         response = web.StreamResponse(headers=headers)
-        chunks = _chunks(parts)
+        chunks = in_chunks(parts)
         if size >= _GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
-            chunks = _gzipped(chunks)
+            chunks = gzipped(chunks)
         await response.prepare(request)
         for chunk in chunks:
             await response.write(chunk)
@@ -262,22 +261,25 @@ class ApiServer:
             del self._watches[watch]
         return response
 
-    def _write(self, route: Route, verb: str, raw: bytes, media_type: str, encoding: Encoding) -> web.Response:
+    async def _write(self, request: web.Request, route: Route, verb: str, encoding: Encoding) -> web.Response:
+        raw = await request.read()
         match verb:
             case "create":
                 return self._one(writing.create(self.store, route, raw), encoding, code=201)
             case "update":
                 return self._one(writing.update(self.store, route, raw), encoding)
             case "patch":
-                stored, created = writing.patch(self.store, route, raw, media_type)
+                stored, created = writing.patch(self.store, route, raw, request.content_type)
                 return self._one(stored, encoding, code=201 if created else 200)
             case "delete":
                 stored = writing.delete(self.store, route, raw)
                 if route.resource is PODS or "deletionTimestamp" in stored.decode()["metadata"]:
                     return self._one(stored, encoding)
                 return web.Response(body=_deleted(stored), headers=_JSON)
-        for stored in self.store.list(route.resource, route.namespace):
-            self.store.delete(route.resource, stored.namespace, stored.name)
+        for stored in list_page(
+            self.store, route.resource, route.namespace, list_options(request.query, route.resource)
+        ).items:
+            self.store.delete(route.resource, *stored.key)
         return web.Response(
             body=b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}\n', headers=_JSON
         )
@@ -293,24 +295,3 @@ def _deleted(stored: Stored) -> bytes:
         details["group"] = stored.resource.group
     success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
     return msgspec.json.encode(success) + b"\n"
-
-
-def _chunks(parts: Sequence[bytes]) -> Iterator[bytes]:
-    waiting: list[bytes] = []
-    size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= _CHUNK:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
-
-
-def _gzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
-    for chunk in chunks:
-        packed = compressor.compress(chunk)
-        if packed:
-            yield packed
-    yield compressor.flush()

@@ -6,21 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from promscout.sim.population import (
-    Owner,
-    Port,
-    cronjob,
-    deployment,
-    hash_text,
-    ingress,
-    job,
-    namespace,
-    node,
-    pod,
-    replicaset,
-    service,
-)
+from promscout.sim.population import Owner, Port, hash_text, namespace, node, pod, service
 from promscout.sim.store import ObjectStore
+from promscout.sim.workloads import cronjob, deployment, ingress, job, replicaset
 
 NODES: Final = 4
 _NAME_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
-from isal import isal_zlib
 
 from promscout.model.clock import Clock, SystemClock
 from promscout.sim.metrics import CONTENT_TYPE, MetricsPage, sample
 from promscout.sim.objects import ObjectKey
+from promscout.sim.streaming import gzipped
 
 Failure: TypeAlias = Literal["", "500", "hang", "garbage", "truncated", "abort"]
 FAILURES: Final[tuple[Failure, ...]] = ("", "500", "hang", "garbage", "truncated", "abort")
@@ -207,7 +207,6 @@ class Exporters:
 def _answer(request: web.Request, body: bytes, content_type: str) -> web.Response:
     headers = {"Content-Type": content_type}
     if "gzip" in request.headers.get("Accept-Encoding", ""):
-        compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
-        body = compressor.compress(body) + compressor.flush()
+        body = b"".join(gzipped(iter((body,))))
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, headers=headers)

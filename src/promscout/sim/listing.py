@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promscout.sim import status
-from promscout.sim.objects import Stored
+from promscout.sim.objects import Stored, sort_key
 from promscout.sim.query import ContinueToken, ListOptions
 from promscout.sim.resources import Resource
 from promscout.sim.status import Refusal
@@ -41,7 +41,9 @@ def list_page(store: ObjectStore, resource: Resource, namespace: str, options: L
             raise
         raise status.continue_expired(ContinueToken(-1, options.token.after).encode()) from None
     if options.token is not None:
-        items = items[bisect.bisect_right(items, options.token.after, key=lambda stored: stored.key) :]
+        items = items[
+            bisect.bisect_right(items, sort_key(options.token.after), key=lambda stored: sort_key(stored.key)) :
+        ]
     if namespace:
         items = [stored for stored in items if stored.namespace == namespace]
     if options.selector:

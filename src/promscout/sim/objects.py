@@ -9,9 +9,16 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from promscout.sim.resources import JsonObject, Resource
+from promscout.sim.status import bad_request
 
 ObjectKey: TypeAlias = tuple[str, str]
-"""Namespace (empty for cluster-wide objects) and name; sorts as the API server lists."""
+"""Namespace (empty for cluster-wide objects) and name."""
+
+
+def sort_key(key: ObjectKey) -> str:
+    """What objects are listed by: the path under which etcd keeps them, so that namespace ``a-b`` precedes ``a``."""
+    return f"{key[0]}/{key[1]}"
+
 
 ADDED: Final = "ADDED"
 MODIFIED: Final = "MODIFIED"
@@ -70,9 +77,15 @@ class Stored:
 
 
 def encode(resource: Resource, obj: JsonObject, revision: int) -> Stored:
-    """``obj`` as stored at ``revision``: metadata in the server's order, ``kind`` and ``apiVersion`` dropped."""
+    """``obj`` as stored at ``revision``: metadata in the server's order, ``kind`` and ``apiVersion`` dropped.
+
+    Raises:
+        Refusal: 400 for labels or annotations that are not strings.
+    """
     given: dict[str, Any] = obj["metadata"]
     given["resourceVersion"] = str(revision)
+    for key in ("labels", "annotations"):
+        _check_strings(given.get(key) or {}, key)
     metadata = {key: given[key] for key in _METADATA_ORDER if given.get(key) not in (None, "", {}, [])}
     metadata.update((key, value) for key, value in given.items() if key not in _METADATA_ORDER)
     rest = {key: value for key, value in obj.items() if key not in ("metadata", "kind", "apiVersion")}
@@ -81,6 +94,12 @@ def encode(resource: Resource, obj: JsonObject, revision: int) -> Stored:
     fields["metadata.name"], fields["metadata.namespace"] = name, namespace
     body = msgspec.json.encode({"metadata": metadata, **rest})
     return Stored(resource, namespace, name, revision, body, metadata.get("labels") or {}, fields)
+
+
+def _check_strings(values: object, key: str) -> None:
+    if isinstance(values, dict) and all(isinstance(one, str) for one in values.values()):
+        return
+    raise bad_request(f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{key} of type string")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Makes realistic objects: what the kinds look like in a cluster that people run.
+"""Makes realistic pods, nodes, services and namespaces: what they look like in a cluster that people run.
 
 Every maker returns a fresh object with ``apiVersion`` and ``kind``, to be given to :meth:`ObjectStore.add`.
 """
@@ -62,13 +62,14 @@ def node_address(index: int, net: int = 1) -> str:
     return f"127.{net}.{252 + index // 250}.{1 + index % 250}"
 
 
-def _metadata(
+def metadata_of(
     name: str,
     namespace: str = "",
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
     owner: Owner | None = None,
 ) -> JsonObject:
+    """Metadata with only the parts that are given."""
     metadata: JsonObject = {"name": name}
     if namespace:
         metadata["namespace"] = namespace
@@ -132,7 +133,7 @@ def pod(
     obj = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(name, namespace, labels, annotations, owner),
+        "metadata": metadata_of(name, namespace, labels, annotations, owner),
         "spec": spec,
     }
     obj["status"] = running_status(obj, ip) if ip else {"phase": "Pending", "qosClass": "Burstable"}
@@ -218,7 +219,7 @@ def node(name: str, *, ip: str = "", zone: str = "eu-1a", images: int = 0, kubel
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": _metadata(name, labels=labels),
+        "metadata": metadata_of(name, labels=labels),
         "spec": spec,
         "status": status,
     }
@@ -229,7 +230,7 @@ def namespace(name: str) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": _metadata(name, labels={"kubernetes.io/metadata.name": name}),
+        "metadata": metadata_of(name, labels={"kubernetes.io/metadata.name": name}),
         "spec": {"finalizers": ["kubernetes"]},
         "status": {"phase": "Active"},
     }
@@ -261,66 +262,7 @@ def service(
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(name, namespace, labels, annotations),
+        "metadata": metadata_of(name, namespace, labels, annotations),
         "spec": spec,
         "status": {"loadBalancer": {}},
     }
-
-
-def deployment(name: str, namespace: str, labels: Mapping[str, str], replicas: int) -> JsonObject:
-    """A deployment whose replicas are all available."""
-    spec = {"replicas": replicas, "selector": {"matchLabels": dict(labels)}, "template": _template(labels)}
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
-    metadata = _metadata(name, namespace, labels)
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": counts}
-
-
-def replicaset(name: str, namespace: str, labels: Mapping[str, str], replicas: int, *, of: str) -> JsonObject:
-    """A replica set of the deployment ``of``."""
-    spec = {"replicas": replicas, "selector": {"matchLabels": dict(labels)}, "template": _template(labels)}
-    counts = dict.fromkeys(("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"), replicas)
-    metadata = _metadata(name, namespace, labels, owner=Owner("Deployment", of))
-    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec, "status": counts}
-
-
-def job(name: str, namespace: str, *, of: str = "") -> JsonObject:
-    """A running job, of the cron job ``of`` where that is given."""
-    owner = Owner("CronJob", of, "batch/v1") if of else None
-    spec = {"parallelism": 1, "completions": 1, "template": _template({"job-name": name})}
-    metadata = _metadata(name, namespace, {"job-name": name}, owner=owner)
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": {"active": 1}}
-
-
-def cronjob(name: str, namespace: str, schedule: str = "*/5 * * * *") -> JsonObject:
-    """A cron job."""
-    spec = {"schedule": schedule, "jobTemplate": {"spec": {"template": _template({"cronjob": name})}}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "CronJob",
-        "metadata": _metadata(name, namespace),
-        "spec": spec,
-        "status": {},
-    }
-
-
-def ingress(name: str, namespace: str, host: str, backend: str, port: int = 80) -> JsonObject:
-    """An ingress with one host, one path and TLS."""
-    target = {"service": {"name": backend, "port": {"number": port}}}
-    paths = [{"path": "/", "pathType": "Prefix", "backend": target}]
-    spec = {
-        "ingressClassName": "nginx",
-        "tls": [{"hosts": [host], "secretName": f"{name}-tls"}],
-        "rules": [{"host": host, "http": {"paths": paths}}],
-    }
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": _metadata(name, namespace),
-        "spec": spec,
-        "status": {"loadBalancer": {}},
-    }
-
-
-def _template(labels: Mapping[str, str]) -> JsonObject:
-    containers = [{"name": "app", "image": "registry.example/app:v1"}]
-    return {"metadata": {"labels": dict(labels)}, "spec": {"containers": containers, "restartPolicy": "Always"}}

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 from promscout.model.clock import Clock, SystemClock
 from promscout.sim import status
-from promscout.sim.objects import Change, ObjectKey, Stored, encode
+from promscout.sim.objects import Change, ObjectKey, Stored, encode, sort_key
 from promscout.sim.resources import PODS, JsonObject, Resource, of_object
 
 Subscriber = Callable[[Change], None]
@@ -29,19 +29,19 @@ Subscriber = Callable[[Change], None]
 
 @dataclass(slots=True)
 class _Table:
-    """The current objects of one resource; ``keys`` stays sorted."""
+    """The current objects of one resource; ``keys`` stays sorted by :func:`sort_key`."""
 
     objects: dict[ObjectKey, Stored] = field(default_factory=dict)
     keys: list[ObjectKey] = field(default_factory=list)
 
     def put(self, stored: Stored) -> None:
         if stored.key not in self.objects:
-            bisect.insort(self.keys, stored.key)
+            bisect.insort(self.keys, stored.key, key=sort_key)
         self.objects[stored.key] = stored
 
     def drop(self, key: ObjectKey) -> None:
         del self.objects[key]
-        del self.keys[bisect.bisect_left(self.keys, key)]
+        del self.keys[bisect.bisect_left(self.keys, sort_key(key), key=sort_key)]
 
 
 class ObjectStore:
@@ -95,7 +95,7 @@ class ObjectStore:
         if not undone:
             return [table.objects[key] for key in table.keys]
         objects = {**table.objects, **undone}
-        return [stored for key in sorted(objects) if (stored := objects[key]) is not None]
+        return [stored for key in sorted(objects, key=sort_key) if (stored := objects[key]) is not None]
 
     def changes(self, resource: Resource, after: int) -> Sequence[Change]:
         """What happened to objects of a resource since revision ``after``, oldest first.

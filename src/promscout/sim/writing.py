@@ -14,7 +14,7 @@ import yaml
 from promscout.sim import status
 from promscout.sim.objects import Stored
 from promscout.sim.patching import APPLY, PATCH_TYPES, apply_patch
-from promscout.sim.resources import JsonObject
+from promscout.sim.resources import NAMESPACES, RESOURCES, JsonObject
 from promscout.sim.routes import Route
 from promscout.sim.store import ObjectStore
 
@@ -99,7 +99,17 @@ def delete(store: ObjectStore, route: Route, raw: bytes) -> Stored:
         raise status.conflict(route.resource, route.name)
     if "uid" in wanted and wanted["uid"] != stored.decode()["metadata"]["uid"]:
         raise status.conflict(route.resource, route.name)
+    if route.resource is NAMESPACES:
+        _empty_namespace(store, route.name)
     return store.delete(route.resource, route.namespace, route.name)
+
+
+def _empty_namespace(store: ObjectStore, namespace: str) -> None:
+    """What the namespace controller does; other owners' dependants are left to their controllers, which are absent."""
+    for resource in RESOURCES:
+        if resource.namespaced:
+            for stored in store.list(resource, namespace):
+                store.delete(resource, *stored.key)
 
 
 def _exists(store: ObjectStore, route: Route) -> bool:
