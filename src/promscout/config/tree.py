@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 100
 """Nesting of a document. The deepest option of a configuration is at 9."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def parse_tree(text: str, file: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        # Quoted parts could be values, and with them secrets.
+        # Quoted words could be values, and with them secrets; single characters are syntax.
         raise _refusal(file, mark, f"not valid YAML: {_QUOTED.sub('…', message)}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
