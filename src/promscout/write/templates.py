@@ -66,35 +66,46 @@ class _LabelCodec:
     """Decodes and encodes label sets, each distinct label once: most labels of a table are in most of its series."""
 
     def __init__(self) -> None:
-        self._decoded: dict[bytes, tuple[str, str]] = {}
-        self._encoded: dict[tuple[str, str], bytes] = {}
+        self._pairs: dict[bytes, tuple[str, str]] = {}
+        self._labels: dict[tuple[str, str], bytes] = {}
 
     def decode(self, encoded: bytes) -> dict[str, str]:
-        pairs, at = [], 0
+        pairs, at, known = [], 0, self._pairs
         while at < len(encoded):
-            end = at + 1
-            size = shift = 0
-            while True:
-                byte = encoded[end]
-                end += 1
-                size |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    break
-                shift += 7
-            end += size
+            size = encoded[at + 1]
+            end = at + 2 + size if size < 0x80 else _end_of_long_label(encoded, at)
             label = encoded[at:end]
-            pair = self._decoded.get(label)
+            pair = known.get(label)
             if pair is None:
-                pair = self._decoded[label] = decode_label_set(label)[0]
+                pair = known[label] = _decode_label(label)
+                self._labels[pair] = label
             pairs.append(pair)
             at = end
         return dict(pairs)
 
     def encode(self, labels: Mapping[str, str]) -> bytes:
-        encoded = []
+        pieces, known = [], self._labels
         for pair in label_set(labels):
-            label = self._encoded.get(pair)
+            label = known.get(pair)
             if label is None:
-                label = self._encoded[pair] = encode_label_set((pair,))
-            encoded.append(label)
-        return b"".join(encoded)
+                label = known[pair] = encode_label_set((pair,))
+            pieces.append(label)
+        return b"".join(pieces)
+
+
+def _decode_label(label: bytes) -> tuple[str, str]:
+    if label[1] >= 0x80:
+        return decode_label_set(label)[0]
+    # All sizes in it are single bytes: tag, size, tag, size of the name, the name, tag, size of the value, the value.
+    end = 4 + label[3]
+    return label[4:end].decode(), label[end + 2 :].decode()
+
+
+def _end_of_long_label(encoded: bytes, at: int) -> int:
+    size = shift = 0
+    while True:
+        at += 1
+        size |= (encoded[at] & 0x7F) << shift
+        shift += 7
+        if encoded[at] < 0x80:
+            return at + 1 + size
