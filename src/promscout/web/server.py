@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from promscout.errors import PromscoutError
-from promscout.web import api, management
+from promscout.model.clock import Clock, SystemClock
+from promscout.web import api, management, pages
 from promscout.web.external import ExternalURL
 from promscout.web.view import EXTERNAL, VIEW, AgentView
 
@@ -42,11 +43,14 @@ class WebServer:
     than this machine's name and the port.
     """
 
-    def __init__(self, view: AgentView, *, host: str, port: int, external_url: str = "") -> None:
+    def __init__(
+        self, view: AgentView, *, host: str, port: int, external_url: str = "", clock: Clock | None = None
+    ) -> None:
         self._view = view
         self._host = host
         self._port = port
         self._external_url = external_url
+        self._clock = clock or SystemClock()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -102,6 +106,7 @@ class WebServer:
         app.on_response_prepare.append(_protect)
         api.add_routes(app)
         management.add_routes(app)
+        pages.add_routes(app, self._clock)
         return app
 
     def _external(self) -> ExternalURL:

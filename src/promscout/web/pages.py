@@ -1,0 +1,89 @@
+"""The pages for people."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from promscout.model.clock import Clock
+from promscout.web.answers import stream
+from promscout.web.rows import PAGE_SIZE, TargetQuery, select
+from promscout.web.target_list import rfc3339
+from promscout.web.view import EXTERNAL, VIEW
+
+HTML: Final = "text/html; charset=utf-8"
+CLOCK: Final = web.AppKey("CLOCK", Clock)
+"""Where the pages find out what time it is."""
+
+_ENVIRONMENT: Final = web.AppKey("_ENVIRONMENT", Environment)
+_STATIC: Final = Path(__file__).with_name("static")
+
+
+async def targets(request: web.Request) -> web.StreamResponse:
+    """The targets of all pools, filtered by ``pool``, ``health`` and ``q``, in pages."""
+    view, parameters = request.app[VIEW], request.query
+    asked = TargetQuery.parse(*(parameters.get(name, "") for name in ("pool", "health", "q", "page")))
+    selection = await select(view.scrape, request.app[EXTERNAL], asked)
+    return await _page(
+        request,
+        "targets.html",
+        query=asked,
+        selection=selection,
+        sections=[(pool, list(rows)) for pool, rows in groupby(selection.rows, lambda row: row.pool)],
+        waiting=[provider for provider in view.discovery.providers if not provider.synced],
+        now_ms=request.app[CLOCK].now_ms(),
+        page_size=PAGE_SIZE,
+    )
+
+
+async def config(request: web.Request) -> web.StreamResponse:
+    """The configuration in force, without secrets."""
+    return await _page(request, "config.html", config_text=request.app[VIEW].config_text)
+
+
+async def home(_request: web.Request) -> web.Response:
+    """The targets page is the start page."""
+    return web.Response(status=302, headers={"Location": "/targets"})
+
+
+def ago(ms: int) -> str:
+    """A span of milliseconds as people say it, in its largest unit."""
+    seconds = max(0, ms) / 1000
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago" if seconds >= 1 else "just now"
+
+
+def span(seconds: float) -> str:
+    """A duration with three digits: ``4.71 ms``, ``1.20 s``."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+async def _page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
+    text = request.app[_ENVIRONMENT].get_template(template).render(values, path=request.path)
+    return await stream(request, [text.encode()], HTML)
+
+
+def add_routes(app: web.Application, clock: Clock) -> None:
+    """Register the pages with ``app``."""
+    environment = Environment(
+        loader=PackageLoader("promscout.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"ago": ago, "span": span, "rfc3339": rfc3339}
+    environment.globals["version"] = version("promscout")
+    app[_ENVIRONMENT] = environment
+    app[CLOCK] = clock
+    app.router.add_get("/", home)
+    app.router.add_get("/targets", targets, allow_head=False)
+    app.router.add_get("/config", config, allow_head=False)
+    app.router.add_static("/static/", _STATIC)
