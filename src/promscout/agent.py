@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,13 +106,22 @@ class Agent:
         self.scrape = ScrapeManager(ScrapeContext(self.remote_write, clock, ScrapeMetrics(self.registry)))
         listen = listen or Listen()
         self.web = WebServer(self, host=listen.host, port=listen.port)
-        self.ready = False
+        self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
 
     @property
     def config_text(self) -> str:
         """The configuration in force, secrets hidden."""
         return self._config.text
+
+    @property
+    def ready(self) -> bool:
+        """Whether the agent has started up and is not shutting down."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Wait until the agent has started up."""
+        await self._ready.wait()
 
     def stop(self) -> None:
         """Ask ``run`` to end."""
@@ -123,26 +131,32 @@ class Agent:
         """Run until stopped.
 
         Raises:
-            OSError: the web server cannot listen.
+            ListenError: the web server cannot listen.
         """
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-            await self.web.start()
-            stack.push_async_callback(self.web.stop)
-            group.create_task(self.remote_write.run(), name="remote write")
-            try:
-                async with self.informers, self.discovery, self.scrape:
-                    self._apply(self._config)
-                    scraping = group.create_task(self.scrape.run(self.discovery.receive), name="scrape manager")
-                    self.ready = True
-                    _log.info("promscout is running", url=self.web.url, jobs=len(self._config.jobs))
-                    try:
-                        await self._stopping.wait()
-                    finally:
-                        self.ready = False
-                        scraping.cancel()
-            finally:
-                await self.remote_write.stop(FLUSH_SECONDS)
+        await self.web.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.remote_write.run(), name="remote write")
+                try:
+                    await self._discover_and_scrape(group)
+                finally:
+                    await self.remote_write.stop(FLUSH_SECONDS)
+        finally:
+            await self.web.stop()
         _log.info("promscout has stopped")
+
+    async def _discover_and_scrape(self, group: asyncio.TaskGroup) -> None:
+        """Run everything between the API server and the appender until stopped; leaving ends every loop."""
+        async with self.informers, self.discovery, self.scrape:
+            self._apply(self._config)
+            scraping = group.create_task(self.scrape.run(self.discovery.receive), name="scrape manager")
+            self._ready.set()
+            _log.info("promscout is running", url=self.web.url, jobs=len(self._config.jobs))
+            try:
+                await self._stopping.wait()
+            finally:
+                self._ready.clear()
+                scraping.cancel()
 
     async def reload(self) -> None:
         """Read the configuration again and go on with it.

@@ -17,11 +17,12 @@ from promscout import __version__
 from promscout.agent import Agent, Listen
 from promscout.config import load_config
 from promscout.data_dir import DataDir, DataDirError
+from promscout.demo import DemoFailed, run_demo
 from promscout.errors import ConfigError, ConfigUnreadable, InvalidValueError, Problem
 from promscout.logs import LogFormat, LogLevel, configure_logs
 from promscout.model.duration import Duration
 
-INVALID: Final = 1
+FAILED: Final = 1
 CANNOT_RUN: Final = 2
 
 app = typer.Typer(
@@ -146,7 +147,7 @@ def check(
             loaded = load_config(path)
         except ConfigError as error:
             problems = error.problems
-            code = max(code, CANNOT_RUN if isinstance(error, ConfigUnreadable) else INVALID)
+            code = max(code, CANNOT_RUN if isinstance(error, ConfigUnreadable) else FAILED)
         else:
             warnings = loaded.warnings
         results.append((path, problems, warnings))
@@ -156,6 +157,37 @@ def check(
         for result in results:
             _print_check(*result)
     raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End by itself once every target has been scraped twice.")
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where web pages listen.  [default: 127.0.0.1:9090, or a free port]"),
+    ] = None,
+) -> None:
+    """A small simulated cluster, discovered and scraped before your eyes; nothing leaves this machine.
+
+    Exit codes: 0 ended by Ctrl-C, or --once succeeded; 1 --once failed; 2 cannot run.
+    """
+    try:
+        asyncio.run(
+            run_demo(
+                once=once,
+                listen=_listen(listen) if listen else Listen(),
+                strict_port=listen is not None,
+                console=Console(highlight=False),
+            )
+        )
+    except DemoFailed as error:
+        _say(str(error))
+        raise typer.Exit(FAILED) from None
+    except OSError as error:
+        _say(str(error))
+        raise typer.Exit(CANNOT_RUN) from None
 
 
 def _as_json(path: Path, problems: tuple[Problem, ...], warnings: tuple[str, ...]) -> dict[str, object]:

@@ -67,7 +67,7 @@ class ScrapeLoop:
 
     Guarantees: one scrape at a time; every scrape ends within the target's timeout and appends its report samples,
     whatever happens; series that vanish, that a failed scrape leaves without a sample, or that belong to a removed
-    target get a staleness marker; a failure is kept as ``last`` and never raised.
+    target get a staleness marker; a failure is kept as ``last`` and never raised; ``scrapes`` counts finished ones.
 
     Source: prometheus v3.x scrape/scrape.go scrapeLoop.
     """
@@ -75,6 +75,7 @@ class ScrapeLoop:
     def __init__(self, target: Target, options: ScrapeOptions, context: ScrapeContext) -> None:
         self.target = target
         self.last: Report | None = None
+        self.scrapes = 0
         self.ending = Ending.SHUTDOWN
         self.started_ms = context.clock.now_ms()
         self._context = context
@@ -144,6 +145,7 @@ class ScrapeLoop:
             report = Report(start_ms, duration, scraped=outcome.scraped, kept=len(resolved.batch), added=resolved.added)
         self._log_change(report)
         self.last = report
+        self.scrapes += 1
         self._context.appender.append(report.batch(self._report_series, timestamp_ms))
 
     def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
