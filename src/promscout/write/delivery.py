@@ -15,12 +15,12 @@ from promscout.model.clock import Clock
 from promscout.model.series import SampleBatch
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.encoding import RequestEncoder
+from promscout.write.limited_log import LimitedLog
 from promscout.write.queue import DEFAULT_MEMORY, Pending, Shipment, StreamQueue
 from promscout.write.sender import Outcome, Reject, Retry, Sender, Sent
 from promscout.write.status import Counters, QueueStatus
 from promscout.write.templates import Templates
 
-_LOG_INTERVAL: Final = 30.0  # seconds between two log lines of one kind about one receiver
 _LEAST_BACKOFF: Final = 0.01  # seconds; a configured 0 must not become a busy loop
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class RemoteWriteQueue:
         self._closing = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._warn = _LimitedLog(_log.bind(remote_name=name, url=str(config.url)))
+        self._warn = LimitedLog(_log.bind(remote_name=name, url=str(config.url)))
 
     def append(self, batch: SampleBatch) -> None:
         """Take one batch. What relabelling drops, or what does not fit into memory, is counted."""
@@ -285,22 +285,6 @@ class RemoteWriteQueue:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
         return self._closing.is_set()
-
-
-class _LimitedLog:
-    """Warns about each kind of event at most once in ``_LOG_INTERVAL``; a line says how many came since the last."""
-
-    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
-        self._log = log
-        self._held: dict[str, tuple[float, int]] = {}
-
-    def __call__(self, event: str, **facts: object) -> None:
-        until, held = self._held.get(event, (_now(), 0))
-        if _now() < until:
-            self._held[event] = (until, held + 1)
-            return
-        self._log.warning(event, suppressed=held, **facts)
-        self._held[event] = (_now() + _LOG_INTERVAL, 0)
 
 
 def _now() -> float:
