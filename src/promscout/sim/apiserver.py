@@ -54,7 +54,8 @@ class SeenRequest:
 class ApiServer:
     """Serves a store as a Kubernetes API server does.
 
-    ``token``, when set, is the bearer token that every request needs; ``user`` names the client in 403 messages.
+    ``token``, when set, is the bearer token that every request needs (kubectl and other programs built on client-go
+    send none over plain HTTP); ``user`` names the client in 403 messages.
     ``bookmark_interval`` and ``watch_timeout`` (for clients that ask for none) are in seconds. ``requests`` remembers
     the last 10,000 requests. ``faults`` may be changed at any time.
     """
