@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from promscout.config.values import GlobalConfig
 from promscout.httpclient.config import HTTPClientConfig
-from promscout.scrape.config import ScrapeConfig
-from promscout.write.config import RemoteWriteConfig
+from promscout.scrape.config import NameEscaping, NameValidation, ScrapeConfig
+from promscout.write.config import MetadataConfig, RemoteWriteConfig
 
 _SCRAPE: Final[dict[str, Any]] = {
-    "track_timestamps_staleness": False,
+    "scrape_protocols": (),
     "scrape_native_histograms": False,
     "always_scrape_classic_histograms": False,
     "convert_classic_histograms_to_nhcb": False,
@@ -21,21 +21,23 @@ _SCRAPE: Final[dict[str, Any]] = {
     "native_histogram_min_bucket_factor": 0.0,
     "extra_scrape_metrics": False,
     "scrape_failure_log_file": "",
-    "metric_name_escaping_scheme": None,
+    "target_limit": 0,
+    "label_limit": 0,
+    "label_name_length_limit": 0,
+    "label_value_length_limit": 0,
+    "metric_name_validation_scheme": NameValidation.UTF8,
+    "metric_name_escaping_scheme": NameEscaping.ALLOW_UTF8,
 }
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     ScrapeConfig: _SCRAPE,
-    GlobalConfig: {
-        **{name: value for name, value in _SCRAPE.items() if name in GlobalConfig.__struct_fields__},
-        "query_log_file": "",
-    },
+    GlobalConfig: _SCRAPE | {"query_log_file": ""},
     RemoteWriteConfig: {
         "send_exemplars": False,
         "send_native_histograms": False,
         "round_robin_dns": False,
         "failed_request_logging": False,
-        "metadata_config": None,
+        "metadata_config": MetadataConfig(send=False),
     },
     HTTPClientConfig: {"enable_http2": False},
 }

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Self, TypeAlias
 import msgspec
 
 from promscout.errors import InvalidValueError
+from promscout.exposition.negotiation import ScrapeProtocol as ReadableProtocol
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
@@ -21,7 +22,7 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ScrapeProtocol(StrEnum):
-    """A format that a target can be asked for."""
+    """A format that Prometheus can ask a target for. Those that can be read here are ``ReadableProtocol``."""
 
     PROMETHEUS_PROTO = "PrometheusProto"
     OPENMETRICS_TEXT_0_0_1 = "OpenMetricsText0.0.1"
@@ -107,7 +108,7 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
     # Query parameters.
     params: FrozenDict[str, tuple[str, ...]] = FrozenDict()
     # Format assumed when the answer's Content-Type says none that is known; None: the scrape fails.
-    fallback_scrape_protocol: ScrapeProtocol | None = None
+    fallback_scrape_protocol: ReadableProtocol | None = None
     # Whether compressed answers are asked for.
     enable_compression: bool = True
     # Buckets of a native histogram above which buckets are merged; 0: no limit.

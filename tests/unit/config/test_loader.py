@@ -235,15 +235,15 @@ def test_sections_and_options_without_effect_are_named_once():
     config = parse_config(
         "alerting: {alertmanagers: [{basic_auth: {password: hunter2}}]}\nrule_files: [a]\n"
         "global: {query_log_file: q}\n"
-        "scrape_configs:\n- {job_name: a, enable_http2: true, track_timestamps_staleness: true}\n"
-        "- {job_name: b, enable_http2: true, track_timestamps_staleness: false}\n"
+        "scrape_configs:\n- {job_name: a, enable_http2: true, label_limit: 3}\n"
+        "- {job_name: b, enable_http2: true, label_limit: 0}\n"
         "remote_write: [{url: 'http://x', send_exemplars: true}]\n"
     )
     assert config.warnings == (
         "these sections do not apply and are ignored: alerting, rule_files",
         (
             "these options are accepted but have no effect: global.query_log_file, remote_write.send_exemplars, "
-            "scrape_configs.enable_http2, scrape_configs.track_timestamps_staleness"
+            "scrape_configs.enable_http2, scrape_configs.label_limit"
         ),
     )
     assert "hunter2" not in config.text

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from promscout.httpclient.client import HTTPClient
+from promscout.httpclient.config import (
+    URL,
+    Authorization,
+    BasicAuth,
+    Header,
+    HTTPClientConfig,
+    OAuth2,
+    Secret,
+    TLSConfig,
+)
+from promscout.model.frozendict import FrozenDict
+
+pytestmark = pytest.mark.real_time
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    server = web.Server(handler)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    try:
+        yield f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def echo(request: web.BaseRequest) -> web.Response:
+    return web.json_response({"path": request.path_qs, "headers": list(request.headers.items())})
+
+
+@asynccontextmanager
+async def answer(config: HTTPClientConfig, url: str, **options: object) -> AsyncIterator[aiohttp.ClientResponse]:
+    async with HTTPClient(config, user_agent="test/1") as client, client.request("GET", url, **options) as response:
+        yield response
+
+
+async def headers_sent(config: HTTPClientConfig, **options: object) -> list[tuple[str, str]]:
+    async with serving(echo) as url, answer(config, url, timeout=5, **options) as response:
+        return [(name, value) for name, value in (await response.json())["headers"] if name != "Host"]
+
+
+async def status(config: HTTPClientConfig, url: str) -> int:
+    async with answer(config, url, timeout=5) as response:
+        return response.status
+
+
+async def authorization_sent(client: HTTPClient, url: str) -> str | None:
+    async with client.request("GET", url, timeout=5) as response:
+        return dict((await response.json())["headers"]).get("Authorization")
+
+
+async def test_a_plain_client_sends_its_user_agent_and_no_authorization():
+    sent = dict(await headers_sent(HTTPClientConfig(), auto_decompress=False))
+    assert sent == {"User-Agent": "test/1", "Accept": "*/*"}
+
+
+@pytest.mark.parametrize(
+    ("config", "value"),
+    [
+        (HTTPClientConfig(bearer_token=Secret("t")), "Bearer t"),
+        (HTTPClientConfig(authorization=Authorization(type="Token", credentials=Secret("t"))), "Token t"),
+        (HTTPClientConfig(basic_auth=BasicAuth(username="ü", password=Secret("p:w"))), "Basic w7w6cDp3"),
+    ],
+)
+async def test_credentials_become_an_authorization_header(config, value):
+    assert dict(await headers_sent(config))["Authorization"] == value
+
+
+async def test_headers_of_the_request_win_over_configured_ones():
+    config = HTTPClientConfig(
+        bearer_token=Secret("t"),
+        http_headers=FrozenDict({"X-A": Header(values=("1", "2")), "X-B": Header(secrets=(Secret("3"),))}),
+    )
+    sent = await headers_sent(config, headers={"Authorization": "mine", "x-b": "4"})
+    assert [value for name, value in sent if name == "X-A"] == ["1", "2"]
+    assert [value for name, value in sent if name.lower() == "x-b"] == ["4"]
+    assert [value for name, value in sent if name == "Authorization"] == ["mine"]
+
+
+async def test_credentials_in_files_are_read_again_when_they_change(tmp_path):
+    token, header = tmp_path / "token", tmp_path / "header"
+    token.write_text("one\n")
+    header.write_text("h")
+    config = HTTPClientConfig(
+        authorization=Authorization(credentials_file=str(token)),
+        http_headers=FrozenDict({"X-A": Header(files=(str(header),))}),
+    )
+    async with serving(echo) as url, HTTPClient(config, user_agent="t") as client:
+        assert await authorization_sent(client, url) == "Bearer one"
+        other = tmp_path / "other"
+        other.write_text("two")
+        other.rename(token)
+        assert await authorization_sent(client, url) == "Bearer two"
+        token.unlink()
+        with pytest.raises(aiohttp.ClientError, match=r"unable to read authorization credentials: .*No such file.*tok"):
+            await authorization_sent(client, url)
+
+
+async def test_redirects_are_followed_only_if_configured():
+    async def redirect(request: web.BaseRequest) -> web.Response:
+        return (
+            await echo(request)
+            if request.path == "/there"
+            else web.Response(status=302, headers={"Location": "/there"})
+        )
+
+    async with serving(redirect) as url:
+        for follow, status in ((True, 200), (False, 302)):
+            async with answer(HTTPClientConfig(follow_redirects=follow), url, timeout=5) as response:
+                assert response.status == status
+
+
+async def test_credentials_do_not_follow_a_redirect_to_another_origin():
+    config = HTTPClientConfig(bearer_token=Secret("t"), http_headers=FrozenDict({"Cookie": Header(values=("c=1",))}))
+    async with serving(echo) as elsewhere:
+
+        async def redirect(request: web.BaseRequest) -> web.Response:
+            assert request.headers["Authorization"] == "Bearer t"
+            return web.Response(status=307, headers={"Location": elsewhere})
+
+        async with serving(redirect) as url, answer(config, url, timeout=5) as response:
+            sent = dict((await response.json())["headers"])
+    assert "Authorization" not in sent
+    assert "Cookie" not in sent
+
+
+async def test_the_password_of_a_url_is_sent_unless_there_are_other_credentials():
+    async with serving(echo) as url:
+        target = URL.parse(url.replace("//", "//u:p@"))
+        for config, value in (
+            (HTTPClientConfig(), "Basic dTpw"),
+            (HTTPClientConfig(bearer_token=Secret("t")), "Bearer t"),
+        ):
+            async with HTTPClient(config, user_agent="t") as client:
+                assert await authorization_sent(client, target) == value
+
+
+async def test_a_request_ends_at_its_time_limit():
+    async def slow(request: web.BaseRequest) -> web.Response:
+        await asyncio.sleep(0.3)
+        return web.Response()
+
+    async with serving(slow) as url, HTTPClient(HTTPClientConfig(), user_agent="t") as client:
+        with pytest.raises(TimeoutError):
+            async with client.request("GET", url, timeout=0.05):
+                pass
+
+
+async def test_an_answer_that_goes_on_for_ever_can_be_read_and_left():
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(500):
+            await response.write(b"line\n")
+            await asyncio.sleep(0.01)
+        return response
+
+    async with serving(endless) as url, answer(HTTPClientConfig(), url) as response:
+        assert await response.content.readline() == b"line\n"
+
+
+async def test_a_client_outside_its_context_is_refused():
+    with pytest.raises(RuntimeError, match="outside its context"):
+        async with HTTPClient(HTTPClientConfig(), user_agent="t").request("GET", "http://127.0.0.1:1/"):
+            pass
+
+
+async def test_requests_go_through_the_proxy_with_its_password():
+    async def proxy(request: web.BaseRequest) -> web.Response:
+        return web.json_response({"path": str(request.url), "headers": list(request.headers.items())})
+
+    async with serving(proxy) as url:
+        config = HTTPClientConfig(proxy_url=URL.parse(url.replace("//", "//u:p@")))
+        async with answer(config, "http://target.invalid/metrics", timeout=5) as response:
+            seen = await response.json()
+    assert seen["path"] == "http://target.invalid/metrics"
+    assert dict(seen["headers"])["Proxy-Authorization"] == "Basic dTpw"
+
+
+class Tokens:
+    """A token endpoint that wants the secret where ``in_header`` says."""
+
+    def __init__(self, *, in_header: bool = True, lifetime: object = 3600) -> None:
+        self.asked: list[dict[str, str]] = []
+        self._in_header = in_header
+        self._lifetime = lifetime
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        if request.path != "/token":
+            return await echo(request)
+        form = dict(await request.post())
+        await asyncio.sleep(0.01)
+        if ("Authorization" in request.headers) != self._in_header:
+            return web.Response(status=401, text="hunter2")
+        self.asked.append(form)
+        return web.json_response(
+            {"access_token": f"t{len(self.asked)}", "token_type": "bearer", "expires_in": self._lifetime}
+        )
+
+
+def oauth2(url: str, **options: object) -> HTTPClientConfig:
+    return HTTPClientConfig(oauth2=OAuth2(client_id="i", token_url=f"{url}/token", **options))
+
+
+@pytest.mark.parametrize("in_header", [True, False])
+async def test_an_oauth2_token_is_fetched_once_for_many_requests(in_header):
+    tokens = Tokens(in_header=in_header)
+    async with serving(tokens) as url:
+        config = oauth2(url, client_secret=Secret("s"), scopes=("a", "b"), endpoint_params=FrozenDict({"x": "y"}))
+        async with HTTPClient(config, user_agent="t") as client:
+            sent = await asyncio.gather(*(authorization_sent(client, url) for _ in range(5)))
+            sent.append(await authorization_sent(client, url))
+    assert set(sent) == {"Bearer t1"}
+    (asked,) = tokens.asked
+    own = {} if in_header else {"client_id": "i", "client_secret": "s"}
+    assert asked == {"grant_type": "client_credentials", "scope": "a b", "x": "y"} | own
+
+
+async def test_an_oauth2_token_about_to_expire_is_replaced():
+    async with serving(Tokens(lifetime="5")) as url, HTTPClient(oauth2(url), user_agent="t") as client:
+        assert [await authorization_sent(client, url) for _ in range(2)] == ["Bearer t1", "Bearer t2"]
+
+
+async def test_a_new_oauth2_secret_fetches_a_new_token(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("one")
+    async with (
+        serving(Tokens()) as url,
+        HTTPClient(oauth2(url, client_secret_file=str(file)), user_agent="t") as client,
+    ):
+        assert await authorization_sent(client, url) == "Bearer t1"
+        file.write_text("another")
+        assert await authorization_sent(client, url) == "Bearer t2"
+
+
+async def test_a_refused_oauth2_token_is_an_error_without_a_secret():
+    async def refuse(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=403, text="hunter2")
+
+    async with serving(refuse) as url:
+        config = oauth2(url, client_secret=Secret("hunter2"))
+        with pytest.raises(aiohttp.ClientError, match=r"^cannot fetch an OAuth2 token: 403 Forbidden$"):
+            await status(config, url)
+
+
+class Certificate:
+    """A self-signed throwaway certificate for the names given."""
+
+    def __init__(self, directory: Path, name: str, *names: str) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = dt.datetime.now(dt.UTC)
+        alternatives: list[x509.GeneralName] = [
+            x509.IPAddress(ipaddress.ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names
+        ]
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        self.cert, self.key = directory / f"{name}.crt", directory / f"{name}.key"
+        self.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        self.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+
+    def server(self, client: Certificate | None = None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        if client is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client.cert)
+        return context
+
+
+async def status_over_tls(config: TLSConfig, url: str) -> int:
+    return await status(HTTPClientConfig(tls_config=config), url)
+
+
+async def test_a_server_is_trusted_by_its_own_certificate(tmp_path):
+    server = Certificate(tmp_path, "server", "127.0.0.1")
+    async with serving(echo, server.server()) as url:
+        assert await status_over_tls(TLSConfig(ca_file=str(server.cert)), url) == 200
+        assert await status_over_tls(TLSConfig(ca=server.cert.read_text(), min_version="TLS13"), url) == 200
+        assert await status_over_tls(TLSConfig(insecure_skip_verify=True), url) == 200
+
+
+async def test_an_untrusted_certificate_is_named_in_plain_words(tmp_path):
+    server = Certificate(tmp_path, "server", "127.0.0.1")
+    async with serving(echo, server.server()) as url:
+        with pytest.raises(aiohttp.ClientError, match=r"^the certificate of 127\.0\.0\.1:\d+ is not accepted: self"):
+            await status_over_tls(TLSConfig(), url)
+
+
+async def test_the_server_name_decides_what_the_certificate_must_say(tmp_path):
+    server = Certificate(tmp_path, "server", "api.example")
+    names = []
+    context = server.server()
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    async with serving(echo, context) as url:
+        assert await status_over_tls(TLSConfig(ca_file=str(server.cert), server_name="api.example"), url) == 200
+        with pytest.raises(aiohttp.ClientError, match="IP address mismatch"):
+            await status_over_tls(TLSConfig(ca_file=str(server.cert)), url)
+    assert names[0] == "api.example"
+
+
+async def test_a_client_certificate_is_presented(tmp_path):
+    server, client = Certificate(tmp_path, "server", "127.0.0.1"), Certificate(tmp_path, "client", "client")
+    ca = {"ca_file": str(server.cert)}
+    async with serving(echo, server.server(client)) as url:
+        assert await status_over_tls(TLSConfig(**ca, cert_file=str(client.cert), key_file=str(client.key)), url) == 200
+        text = {"cert": client.cert.read_text(), "key": Secret(client.key.read_text())}
+        assert await status_over_tls(TLSConfig(**ca, **text), url) == 200
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await status_over_tls(TLSConfig(**ca), url)
+
+
+async def test_a_new_certificate_file_is_used_for_new_connections(tmp_path):
+    old, new = Certificate(tmp_path, "old", "127.0.0.1"), Certificate(tmp_path, "new", "127.0.0.1")
+    trusted = tmp_path / "ca.crt"
+    trusted.write_bytes(old.cert.read_bytes())
+    config = HTTPClientConfig(tls_config=TLSConfig(ca_file=str(trusted)))
+    async with HTTPClient(config, user_agent="t") as client, serving(echo, new.server()) as url:
+        with pytest.raises(aiohttp.ClientError, match="is not accepted"):
+            await authorization_sent(client, url)
+        trusted.write_bytes(old.cert.read_bytes() + new.cert.read_bytes())
+        assert await authorization_sent(client, url) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (TLSConfig(ca_file="/nowhere/ca"), "unable to set up TLS: .*No such file.*/nowhere/ca"),
+        (TLSConfig(ca="hunter2"), "unable to set up TLS: unable to use specified CA cert: it holds no PEM certificate"),
+        (TLSConfig(cert="x", key=Secret("hunter2")), "unable to set up TLS: unable to use specified client cert & key"),
+    ],
+)
+async def test_certificates_that_cannot_be_used_are_errors_without_secrets(config, message):
+    with pytest.raises(aiohttp.ClientError, match=message) as caught:
+        await status_over_tls(config, "https://127.0.0.1:1/")
+    assert "hunter2" not in str(caught.value)
