@@ -145,6 +145,7 @@ _BEFORE_OPENING_QUOTE: Final = frozenset(b'=,{ \t"\\')
 """A ``"}`` after one of these bytes may stand inside quoted text; after any other it ends the series."""
 
 _DECODE_NUMBERS: Final = msgspec.json.Decoder(list[float]).decode
+_DECODE_NUMBERS_OR_NULL: Final = msgspec.json.Decoder(list[float | None]).decode
 _NUMBER_BYTES: Final = b"0123456789+-.eENaInf"
 """Of texts in these bytes ``float`` accepts what Go does, except where the result is not finite."""
 
@@ -162,7 +163,7 @@ def _parse_common(body: bytes) -> Exposition:
     if not rows:
         return Exposition([], np.empty(0), None, metadata)
     keys, _, values = map(list, zip(*rows, strict=True))
-    timestamps = None if _all_complete(keys) else _split_timestamps(keys, values)
+    timestamps = _split_timestamps(keys, values, _unclear(keys))
     return Exposition(keys, _numbers(values), timestamps, metadata)
 
 
@@ -179,40 +180,50 @@ def _comment(line: bytes) -> Metadata | None:
     return Metadata(comment["kind"], unquote(comment["name"]), text)
 
 
-def _all_complete(keys: list[bytes]) -> bool:
-    """Whether every key certainly is a series text with labels, and all of it; the usual case."""
+def _unclear(keys: list[bytes]) -> list[int]:
+    """Indices of the keys that are not obviously a series text with labels and all of it."""
     try:
         if not _BLANK.isdisjoint([key[0] for key in keys]):
             raise _UnusualError  # an indented comment, perhaps
-        return not [
-            key for key in keys if key[-1] != _CLOSING_BRACE or key[-2] != _QUOTE or key[-3] in _BEFORE_OPENING_QUOTE
+        return [
+            index
+            for index, key in enumerate(keys)
+            if key[-1] != _CLOSING_BRACE or key[-2] != _QUOTE or key[-3] in _BEFORE_OPENING_QUOTE
         ]
     except IndexError:
         raise _UnusualError from None
 
 
-def _split_timestamps(keys: list[bytes], values: list[bytes]) -> NDArray[np.int64] | None:
+def _split_timestamps(keys: list[bytes], values: list[bytes], unclear: list[int]) -> NDArray[np.int64] | None:
     """Where a key still holds the value, and the value is a time stamp, put both right."""
-    timestamps: list[int] = []
-    for index, key in enumerate(keys):
-        if _is_ending(key[-3:]):
-            timestamps.append(NO_TIMESTAMP)
+    timestamps: dict[int, int] = {}
+    for index in unclear:
+        key = keys[index]
+        if _is_series(key):
             continue
         series, _, value = key.rpartition(b" ")
         digits = values[index]
-        if (_is_ending(series[-3:]) or _KEY.fullmatch(series)) and digits.isdigit() and len(digits) < 19:
-            timestamps.append(int(digits))
-            keys[index], values[index] = series, value
-        elif _KEY.fullmatch(key):
-            timestamps.append(NO_TIMESTAMP)
-        else:
+        if not (_is_series(series) and digits.isdigit() and len(digits) < 19):
             raise _UnusualError
-    return None if max(timestamps) == NO_TIMESTAMP else np.array(timestamps, dtype=np.int64)
+        keys[index], values[index], timestamps[index] = series, value, int(digits)
+    if not timestamps:
+        return None
+    column = np.full(len(keys), NO_TIMESTAMP, dtype=np.int64)
+    column[list(timestamps)] = list(timestamps.values())
+    return column
+
+
+def _is_series(key: bytes) -> bool:
+    """Whether ``key`` certainly is a series text, right or wrong, and not more."""
+    if key.endswith(b"}"):
+        return _is_ending(key[-4:]) or _KEY.fullmatch(key) is not None
+    return b" " not in key and _KEY.fullmatch(key) is not None
 
 
 @lru_cache(1024)
 def _is_ending(text: bytes) -> bool:
-    return text[1:] == b'"}' and text[0] not in _BEFORE_OPENING_QUOTE
+    before, _, after = text.rpartition(b'"')
+    return after in {b"}", b",}"} and before != b"" and before[-1] not in _BEFORE_OPENING_QUOTE
 
 
 def _numbers(texts: list[bytes]) -> NDArray[np.float64]:
@@ -229,6 +240,12 @@ def _numbers(texts: list[bytes]) -> NDArray[np.float64]:
 def _any_numbers(texts: list[bytes]) -> NDArray[np.float64]:
     if b"".join(texts).translate(None, _NUMBER_BYTES):
         raise _UnusualError
+    try:
+        # Most often it is only NaN that is no JSON; its stand-in null becomes NaN in an array of floats.
+        nulls = b",".join([b"null" if text == b"NaN" else text for text in texts])
+        return _canonical(np.array(_DECODE_NUMBERS_OR_NULL(b"[" + nulls + b"]"), dtype=np.float64))
+    except msgspec.MsgspecError:
+        pass
     try:
         values = np.fromiter(map(float, texts), np.float64, len(texts))
         for index in np.flatnonzero(~np.isfinite(values)):
