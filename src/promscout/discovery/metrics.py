@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+ROLES: Final = ("endpoints", "endpointslice", "ingress", "node", "pod", "service")
 
 
 class DiscoveryMetrics:
-    """Counters of discovery. Source: prometheus v3.x discovery/metrics.go, discovery/kubernetes/metrics.go."""
+    """Counters of discovery. ``kubernetes_events`` are by role and event (add, update, delete).
+
+    Source: prometheus v3.x discovery/metrics.go, discovery/kubernetes/metrics.go.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.discovered_targets = Gauge(
@@ -35,21 +42,20 @@ class DiscoveryMetrics:
             "Total number of update events that waited to be sent together with later ones.",
             registry=registry,
         )
-        self._kubernetes_events = Counter(
+        events = Counter(
             "prometheus_sd_kubernetes_events",
             "The number of Kubernetes events handled.",
             ["role", "event"],
             registry=registry,
         )
+        self.kubernetes_events = {
+            role: {event: events.labels(role, event) for event in ("add", "update", "delete")} for role in ROLES
+        }
         self._kubernetes_failures = Counter(
             "prometheus_sd_kubernetes_failures",
             "The number of failed WATCH/LIST requests.",
             registry=registry,
         )
-
-    def kubernetes_event(self, role: str, event: str) -> None:
-        """One event (add, update or delete) of an object of ``role``."""
-        self._kubernetes_events.labels(role, event).inc()
 
     def failed(self, resource: str) -> None:  # noqa: ARG002 - the metric that Prometheus has knows no resource
         """A list or watch failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Self
 
 from promscout.errors import InvalidValueError
@@ -24,6 +25,21 @@ _DURATION: Final = re.compile(
 _MAX_MS: Final = (1 << 63) // 1_000_000  # Go's time.Duration counts nanoseconds in 63 bits
 
 
+@lru_cache(maxsize=256)  # every target's interval and timeout are parsed, and nearly all are the same
+def _parse_ms(text: str) -> int:
+    if text == "0":
+        return 0
+    match = _DURATION.fullmatch(text)
+    if not text:
+        raise InvalidValueError("empty duration string")
+    if match is None:
+        raise InvalidValueError(f'not a valid duration string: "{text}"')
+    total_ms = sum(int(digits) * _UNITS_MS[unit] for unit, digits in match.groupdict().items() if digits)
+    if total_ms > _MAX_MS:
+        raise InvalidValueError("duration out of range")
+    return total_ms
+
+
 class Duration(float):
     """A length of time in seconds, exact to the millisecond, that prints as Prometheus writes it.
 
@@ -39,17 +55,7 @@ class Duration(float):
         Raises:
             InvalidValueError: not a duration, or longer than 292 years.
         """
-        if text == "0":
-            return cls(0)
-        match = _DURATION.fullmatch(text)
-        if not text or match is None:
-            if not text:
-                raise InvalidValueError("empty duration string")
-            raise InvalidValueError(f'not a valid duration string: "{text}"')
-        total_ms = sum(int(digits) * _UNITS_MS[unit] for unit, digits in match.groupdict().items() if digits)
-        if total_ms > _MAX_MS:
-            raise InvalidValueError("duration out of range")
-        return cls(total_ms / 1000)
+        return cls(_parse_ms(text) / 1000)
 
     @property
     def milliseconds(self) -> int:

@@ -32,7 +32,7 @@ _UNSAFE: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 def label_set(labels: Mapping[str, str]) -> LabelSet:
     """The canonical form of ``labels``: sorted by name, empty values left out."""
-    return tuple(sorted((name, value) for name, value in labels.items() if value))
+    return tuple(sorted([pair for pair in labels.items() if pair[1]]))
 
 
 def is_label_name(name: str) -> bool:

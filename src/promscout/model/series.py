@@ -50,14 +50,17 @@ def _decode_varint(data: bytes, at: int) -> tuple[int, int]:
 
 def encode_label_set(labels: Iterable[tuple[str, str]]) -> bytes:
     """``labels`` as the ``labels`` fields of a ``prometheus.TimeSeries`` message, in the order given."""
-    out = bytearray()
-    for name, value in labels:
-        raw_name, raw_value = name.encode(), value.encode()
-        body = b"\x0a" + encode_varint(len(raw_name)) + raw_name
-        if raw_value:
-            body += b"\x12" + encode_varint(len(raw_value)) + raw_value
-        out += b"\x0a" + encode_varint(len(body)) + body
-    return bytes(out)
+    return b"".join([_encode_label(name.encode(), value.encode()) for name, value in labels])
+
+
+def _encode_label(name: bytes, value: bytes) -> bytes:
+    if value and len(name) + len(value) < 0x7C:
+        # Nearly every label: all three lengths fit into a byte each.
+        return b"\x0a%c\x0a%c%b\x12%c%b" % (len(name) + len(value) + 4, len(name), name, len(value), value)
+    body = b"\x0a" + encode_varint(len(name)) + name
+    if value:
+        body += b"\x12" + encode_varint(len(value)) + value
+    return b"\x0a" + encode_varint(len(body)) + body
 
 
 def decode_label_set(data: bytes) -> LabelSet:

@@ -12,7 +12,7 @@ from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.text import parse_text
 from promscout.model.clock import Clock
-from promscout.model.series import stale_markers
+from promscout.model.series import SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.config import ScrapeConfig
@@ -87,14 +87,14 @@ class ScrapeLoop:
     def _use(self, options: ScrapeOptions) -> None:
         config = options.config
         self._options = options
-        labels = SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels)
+        self._labels = SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels)
         self._cache = SeriesCache(
             self._stream,
-            labels,
+            self._labels,
             honor_timestamps=config.honor_timestamps,
             track_timestamps=config.track_timestamps_staleness,
         )
-        self._report_series = report_series(self._stream, labels)
+        self._report_series: SeriesTable | None = None  # made at the first report: most of a large pool waits long
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from the next scrape on; slots and live series stay."""
@@ -113,7 +113,7 @@ class ScrapeLoop:
         """Scrape at every slot until cancelled."""
         loop = asyncio.get_running_loop()
         schedule = Schedule(self.target.digest, self._interval, self._context.clock.now_ms(), loop.time())
-        interval_length = self._context.metrics.interval_length.labels(str(self._interval))
+        interval_length = self._context.metrics.interval_length(str(self._interval))
         before: float | None = None
         try:
             while True:
@@ -146,6 +146,8 @@ class ScrapeLoop:
         self._log_change(report)
         self.last = report
         self.scrapes += 1
+        if self._report_series is None:
+            self._report_series = report_series(self._stream, self._labels)
         self._context.appender.append(report.batch(self._report_series, timestamp_ms))
 
     def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
@@ -187,7 +189,7 @@ class ScrapeLoop:
     def _end_series(self) -> None:
         now_ms = self._context.clock.now_ms()
         self._mark_stale(now_ms)
-        if self.last is not None:
+        if self._report_series is not None:
             self._context.appender.append(stale_markers(self._report_series, now_ms))
 
     def _log_change(self, report: Report) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
 
@@ -36,12 +38,14 @@ class ScrapeMetrics:
         self.sync_failed = Counter(
             "prometheus_target_sync_failed", "Total number of target sync failures.", ["scrape_job"], registry=registry
         )
-        self.interval_length = Summary(
+        interval_length = Summary(
             "prometheus_target_interval_length_seconds",
             "Actual intervals between scrapes.",
             ["interval"],
             registry=registry,
         )
+        # Looking a child up costs more than observing it, and there are few intervals.
+        self.interval_length = lru_cache(interval_length.labels)
         self.body_too_large = Counter(
             "prometheus_target_scrapes_exceeded_body_size_limit",
             "Total number of scrapes that hit the body size limit.",

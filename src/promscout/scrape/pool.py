@@ -75,8 +75,11 @@ class ScrapePool:
         return self._dropped
 
     def dropped(self) -> Iterator[LabelSet]:
-        """The discovered labels of every target that relabelling dropped, made afresh."""
-        for members in self._groups.values():
+        """The discovered labels of every target that relabelling dropped, made afresh.
+
+        The pool may change while they are taken: what comes is what was dropped when the first was taken.
+        """
+        for members in tuple(self._groups.values()):
             for position, built in enumerate(members.built):
                 if built is None:
                     yield label_set(self._builder.discovered_labels(members.group, position))

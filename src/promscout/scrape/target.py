@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -12,7 +14,7 @@ from promscout.errors import InvalidValueError
 from promscout.model import labels as names
 from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
-from promscout.model.labels import LabelSet, label_set
+from promscout.model.labels import LabelSet
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import ScrapeConfig
 
@@ -62,6 +64,7 @@ class Refused:
 Built: TypeAlias = Target | Refused | None
 """What becomes of one target of a group; None when relabelling dropped it."""
 
+_META_LENGTH: Final = len(names.META_PREFIX)
 _CHECKED_DURATIONS: Final = ((names.SCRAPE_INTERVAL, "scrape interval"), (names.SCRAPE_TIMEOUT, "scrape timeout"))
 
 
@@ -101,22 +104,32 @@ class TargetBuilder:
         reason = _address_fault(address) or _duration_fault(labels)
         if reason:
             return Refused(reason)
-        for name in [name for name in labels if name.startswith(names.META_PREFIX)]:
-            del labels[name]
         if not labels.get(names.INSTANCE):
             labels[names.INSTANCE] = address
-        return Target(label_set(labels), self._url(labels, address))
+        # Slices, not startswith: this runs over every label of every target.
+        kept = [pair for pair in labels.items() if pair[1] and pair[0][:_META_LENGTH] != names.META_PREFIX]
+        kept.sort()
+        return Target(tuple(kept), self._url(kept, labels, address))
 
-    def _url(self, labels: dict[str, str], address: str) -> str:
-        params = {name: list(values) for name, values in self._params.items()}
-        for label, value in labels.items():
-            if label.startswith(names.PARAM_PREFIX):
+    def _url(self, kept: list[tuple[str, str]], labels: dict[str, str], address: str) -> str:
+        query = ""
+        first = bisect_left(kept, (names.PARAM_PREFIX, ""))
+        if self._params or (first < len(kept) and kept[first][0].startswith(names.PARAM_PREFIX)):
+            params = {name: list(values) for name, values in self._params.items()}
+            for label, value in kept[first:]:
+                if not label.startswith(names.PARAM_PREFIX):
+                    break
                 name = label[len(names.PARAM_PREFIX) :]
                 params[name] = [value, *params.get(name, [])[1:]]
-        query = urlencode(sorted(params.items()), doseq=True)
-        path = quote(labels.get(names.METRICS_PATH, ""), safe="/:@!$&'()*+,;=~")
-        slash = "" if path.startswith("/") or not path else "/"
-        return f"{labels.get(names.SCHEME, '')}://{address}{slash}{path}" + (f"?{query}" if query else "")
+            query = "?" + urlencode(sorted(params.items()), doseq=True)
+        return f"{labels.get(names.SCHEME, '')}://{address}{_path(labels.get(names.METRICS_PATH, ''))}{query}"
+
+
+@lru_cache(maxsize=1024)
+def _path(path: str) -> str:
+    """A metrics path as it stands in a URL; clusters have few."""
+    quoted = quote(path, safe="/:@!$&'()*+,;=~")
+    return quoted if quoted.startswith("/") or not quoted else "/" + quoted
 
 
 def _address_fault(address: str) -> str:

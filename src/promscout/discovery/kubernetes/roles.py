@@ -152,7 +152,7 @@ ROLES: Final[dict[Role, Callable[[Needs, KubernetesSDConfig, WorkQueue, Discover
 
 def _count(metrics: DiscoveryMetrics, role: Role, before: object | None, now: object | None) -> None:
     event = "add" if before is None else "delete" if now is None else "update"
-    metrics.kubernetes_event(role.value, event)
+    metrics.kubernetes_events[role.value][event].inc()
 
 
 def _same_metadata(before: KubeObject, now: KubeObject) -> bool:
