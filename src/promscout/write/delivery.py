@@ -29,14 +29,15 @@ _log = structlog.get_logger(__name__)
 class RemoteWriteQueue:
     """The samples for one receiver, from ``append`` until the receiver has decided about them.
 
-    Samples of one stream are sent in the order in which they were appended, each request only after the one before it
-    with samples of that stream is settled. A request goes out as soon as it is full, or when its oldest sample has
+    Samples of one series are sent in the order in which they were appended, each only after the request with the one
+    before it is settled. A request goes out as soon as it is full, or when its oldest sample has
     waited for ``batch_send_deadline``. A request that fails is sent again after a pause, which doubles from
     ``min_backoff`` to ``max_backoff`` and is shortened at random by up to half, or which the receiver asked for.
     Pending samples are references to batches; encoded bytes exist only for requests in flight.
 
-    How many requests may be in flight grows by one with each answer while a full request is waiting, falls by one with
-    each answer while none is, and falls by half with each failure, within ``min_shards`` and ``max_shards``.
+    How many requests may be in flight grows by one with each answer while enough samples for a full request are
+    pending, falls by one with each answer while not, and falls by half with each failure, within ``min_shards`` and
+    ``max_shards``.
 
     Pending samples take at most ``DEFAULT_MEMORY`` bytes, or 8 bytes for each of ``capacity`` times ``max_shards``
     samples if that is more; the oldest are dropped first.
@@ -261,7 +262,7 @@ class RemoteWriteQueue:
             self.counters.highest_sent_timestamp = max(self.counters.highest_sent_timestamp, newest)
         else:
             self.counters.failed += _samples(entries)
-        if self._queue.ready_samples >= self._options.max_samples_per_send:
+        if self._queue.samples >= self._options.max_samples_per_send:
             self._limit = min(self._limit + 1, self._options.max_shards)
         else:
             self._limit = max(self._limit - 1, self._options.min_shards)

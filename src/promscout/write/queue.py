@@ -42,12 +42,22 @@ class Shipment:
 class _Stream:
     """The pending portions of one stream, oldest first."""
 
-    __slots__ = ("in_flight", "pending", "samples")
+    __slots__ = ("divided", "in_flight", "pending", "samples")
 
     def __init__(self) -> None:
         self.pending: deque[Pending] = deque()
         self.samples = 0
-        self.in_flight = False
+        self.in_flight = 0
+        """Shipments with samples of the stream."""
+        self.divided = False
+        """Whether the oldest portion is the rest of one whose other parts have been taken."""
+
+    @property
+    def ready(self) -> int:
+        """Samples that may be taken now: a series is in a portion once, so parts of one do not overtake each other."""
+        if not self.in_flight:
+            return self.samples
+        return len(self.pending[0].portion) if self.divided else 0
 
 
 _Turn: TypeAlias = tuple[int, int]
@@ -57,9 +67,10 @@ _Turn: TypeAlias = tuple[int, int]
 class StreamQueue:
     """Pending portions, taken oldest first without ever reordering a stream.
 
-    A stream is *ready* while it has pending portions and none in flight. ``take`` takes from ready streams only, so
-    any number of shipments may be in flight at once, and yet the samples of one stream leave in the order in which they
-    came. Every appended sample is in exactly one place: pending, in one shipment, or dropped.
+    A stream is *ready* while it has pending portions and none in flight, or none but other parts of the portion whose
+    rest is pending. ``take`` takes from ready streams only, so any number of shipments may be in flight at once, and
+    yet the samples of each series leave in the order in which they came. Every appended sample is in exactly one place:
+    pending, in one shipment, or dropped.
 
     Memory is bounded: ``append`` drops the oldest pending portions beyond ``max_memory`` bytes. Shipments in flight are
     not counted. Times are any clock's seconds.
@@ -70,7 +81,7 @@ class StreamQueue:
         self.samples = 0
         """Pending samples."""
         self.ready_samples = 0
-        """Pending samples of ready streams."""
+        """Pending samples that ``take`` may take now."""
         self.memory = 0
         """Bytes that pending portions take."""
         self._number = 0
@@ -86,12 +97,13 @@ class StreamQueue:
         stream = self._streams.get(portion.stream)
         if stream is None:
             stream = self._streams[portion.stream] = _Stream()
-        if not stream.in_flight and not stream.pending:
-            heappush(self._ready, (self._number, portion.stream))
+        ready = stream.ready
         stream.pending.append(Pending(self._number, now, portion))
-        self._arrivals.append((self._number, portion.stream))
+        stream.samples += len(portion)
+        self.samples += len(portion)
         self.memory += portion.memory
-        self._count(stream, len(portion))
+        self._arrivals.append((self._number, portion.stream))
+        self._update(portion.stream, stream, ready, listed=ready > 0)
         dropped = 0
         while self.memory > self.max_memory:
             dropped += self._drop_oldest()
@@ -104,39 +116,35 @@ class StreamQueue:
         flight until ``done``.
         """
         entries: list[Pending] = []
-        taken: dict[int, _Stream] = {}
+        taken: dict[int, int] = {}  # stream → samples that were ready
         again: list[_Turn] = []  # heap; streams that are taken from and have more
         room = max_samples
         while room and (turns := min((heap for heap in (self._ready, again) if heap), default=None)):
-            number = turns[0][1]
-            stream = self._streams[number]
+            name = turns[0][1]
+            stream = self._streams[name]
             size = len(stream.pending[0].portion)
             if size > room and entries:
                 break
             heappop(turns)
+            taken.setdefault(name, stream.ready)
             entries.append(self._take_first(stream, room))
             room -= min(size, room)
-            taken[number] = stream
-            if stream.pending:
-                heappush(again, (stream.pending[0].number, number))
-        if not entries:
-            return None
-        for stream in taken.values():
-            self.ready_samples -= stream.samples
-            stream.in_flight = True
+            if stream.pending and not stream.in_flight:
+                heappush(again, (stream.pending[0].number, name))
+        for name, ready in taken.items():
+            stream = self._streams[name]
+            stream.in_flight += 1
+            self._update(name, stream, ready, listed=False)
         self._forget_arrivals()
-        return Shipment(tuple(entries), frozenset(taken))
+        return Shipment(tuple(entries), frozenset(taken)) if entries else None
 
     def done(self, shipment: Shipment) -> None:
         """``shipment`` was delivered or given up: its streams may send again."""
-        for number in shipment.streams:
-            stream = self._streams[number]
-            stream.in_flight = False
-            if stream.pending:
-                heappush(self._ready, (stream.pending[0].number, number))
-                self.ready_samples += stream.samples
-            else:
-                del self._streams[number]
+        for name in shipment.streams:
+            stream = self._streams[name]
+            ready = stream.ready
+            stream.in_flight -= 1
+            self._update(name, stream, ready, listed=ready > 0)
 
     @property
     def oldest(self) -> float | None:
@@ -157,6 +165,7 @@ class StreamQueue:
         for stream in self._streams.values():
             stream.pending.clear()
             stream.samples = 0
+            stream.divided = False
         self.samples = self.ready_samples = self.memory = 0
         return entries
 
@@ -172,34 +181,35 @@ class StreamQueue:
         entry = stream.pending.popleft()
         portion = entry.portion
         self.memory -= portion.memory
-        if len(portion) > room:
+        stream.divided = len(portion) > room
+        if stream.divided:
             rest = portion.part(room, len(portion))
             stream.pending.appendleft(Pending(entry.number, entry.since, rest))
             self.memory += rest.memory
             entry = Pending(entry.number, entry.since, portion.part(0, room))
-        self._count(stream, -len(entry.portion))
+        stream.samples -= len(entry.portion)
+        self.samples -= len(entry.portion)
         return entry
 
     def _drop_oldest(self) -> int:
-        _, number = self._arrivals.popleft()
-        stream = self._streams[number]
-        size = len(stream.pending[0].portion)
-        if not stream.in_flight:
+        name = self._arrivals[0][1]
+        stream = self._streams[name]
+        ready = stream.ready
+        if ready:
             heappop(self._ready)  # the oldest of all portions is the oldest of the ready ones
-        self.memory -= stream.pending.popleft().portion.memory
-        self._count(stream, -size)
-        if stream.pending and not stream.in_flight:
-            heappush(self._ready, (stream.pending[0].number, number))
-        elif not stream.in_flight:
-            del self._streams[number]
+        dropped = self._take_first(stream, len(stream.pending[0].portion))
+        self._update(name, stream, ready, listed=False)
         self._forget_arrivals()
-        return size
+        return len(dropped.portion)
 
-    def _count(self, stream: _Stream, samples: int) -> None:
-        stream.samples += samples
-        self.samples += samples
-        if not stream.in_flight:
-            self.ready_samples += samples
+    def _update(self, name: int, stream: _Stream, ready: int, *, listed: bool) -> None:
+        """Account for a change of ``stream``, of which ``ready`` samples were ready; ``listed``: in ``_ready``."""
+        now_ready = stream.ready
+        self.ready_samples += now_ready - ready
+        if now_ready and not listed:
+            heappush(self._ready, (stream.pending[0].number, name))
+        if not stream.pending and not stream.in_flight:
+            del self._streams[name]
 
     def _forget_arrivals(self) -> None:
         """Make the first arrival one that is pending."""

@@ -154,6 +154,18 @@ async def test_requests_at_once_grow_with_the_backlog_and_shrink_without(clock):
         assert queue.status().shards == 1
 
 
+async def test_one_large_target_is_delivered_by_several_requests_at_once_and_in_order(clock):
+    receiver = FakeReceiver(latency=1.0)
+    queue, target = queue_with(clock, max_samples_per_send=10, max_shards=10), Target(1, 200)
+    async with running(queue, receiver):
+        for _ in range(10):
+            queue.append(target.batch(clock.now_ms()))
+        assert await queue.flush(60)
+    assert receiver.most_at_once == 10
+    assert len(receiver.samples) == 200
+    assert all(first(samples) == list(range(1, 11)) for samples in receiver.samples.values())
+
+
 async def test_requests_at_once_do_not_grow_while_the_receiver_is_down(clock):
     receiver = FakeReceiver(*[Retry("down")] * 1000)
     queue = queue_with(clock, max_samples_per_send=10, max_shards=8, min_backoff=Duration(1))

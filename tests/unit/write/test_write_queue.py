@@ -54,18 +54,30 @@ def test_a_stream_in_flight_waits_and_others_pass():
     assert contents(queue.take(9)) == [(1, [3])]
 
 
-def test_a_portion_larger_than_a_shipment_is_divided_by_series():
+def test_parts_of_a_portion_larger_than_a_shipment_are_in_flight_at_once_and_the_next_portion_waits():
     queue = StreamQueue()
     queue.append(portion(1, [1, 2, 3, 4, 5]), 0.0)
-    queue.append(portion(2, [6]), 0.0)
-    first = queue.take(2)
-    assert contents(first) == [(1, [1, 2])]
-    assert contents(queue.take(2)) == [(2, [6])]
-    queue.done(first)
-    second = queue.take(2)
-    queue.done(second)
-    assert contents(second) == [(1, [3, 4])]
-    assert contents(queue.take(2)) == [(1, [5])]
+    queue.append(portion(1, [6, 7, 8, 9, 10]), 1.0)
+    queue.append(portion(2, [11]), 2.0)
+    parts = [queue.take(2), queue.take(2), queue.take(2)]
+    assert [contents(part) for part in parts] == [[(1, [1, 2])], [(1, [3, 4])], [(1, [5]), (2, [11])]]
+    assert (queue.take(2), queue.samples, queue.ready_samples) == (None, 5, 0)
+    for part in parts[1:]:
+        queue.done(part)
+        assert queue.take(2) is None
+    queue.done(parts[0])
+    assert queue.ready_samples == 5
+    assert contents(queue.take(9)) == [(1, [6, 7, 8, 9, 10])]
+
+
+def test_the_rest_of_a_divided_portion_can_be_dropped():
+    queue = StreamQueue(max_memory=portion(1, [0, 0, 0]).memory)
+    queue.append(portion(1, [1, 2, 3]), 0.0)
+    part = queue.take(1)
+    assert queue.append(portion(1, [4, 5, 6]), 1.0) == 2
+    assert queue.take(9) is None
+    queue.done(part)
+    assert contents(queue.take(9)) == [(1, [4, 5, 6])]
 
 
 def test_a_portion_that_does_not_fit_any_more_is_left_whole():
@@ -127,14 +139,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = StreamQueue(max_memory=self.max_portions * portion(0, [0, 0]).memory)
         self.count = self.dropped = 0
         self.appended = defaultdict(list)
-        self.delivered = defaultdict(list)
+        self.delivered = defaultdict(list)  # (stream, series) → values
         self.in_flight = []
 
     @rule(stream=st.integers(0, 3), size=st.integers(0, 5))
     def append(self, stream, size):
         values = list(range(self.count, self.count + size))
         self.count += size
-        self.appended[stream] += values
+        for index, value in enumerate(values):
+            self.appended[stream, index].append(value)
         self.dropped += self.queue.append(portion(stream, values), float(self.count))
 
     @rule(max_samples=st.integers(1, 7))
@@ -142,7 +155,6 @@ class QueueMachine(RuleBasedStateMachine):
         shipment = self.queue.take(max_samples)
         if shipment is not None:
             assert 0 < len(shipment) <= max_samples
-            assert not shipment.streams & self.busy()
             self.in_flight.append(shipment)
         else:
             assert self.queue.ready_samples == 0
@@ -161,7 +173,8 @@ class QueueMachine(RuleBasedStateMachine):
     def counts_are_those_of_the_model(self):
         queue = self.queue
         pending = {name: stream.pending for name, stream in queue._streams.items() if stream.pending}
-        ready = {name: entries for name, entries in pending.items() if name not in self.busy()}
+        ready = {name: list(self.may_go(entries)) for name, entries in pending.items()}
+        ready = {name: entries for name, entries in ready.items() if entries}
         assert queue.samples == samples_of(pending)
         assert queue.ready_samples == samples_of(ready)
         assert queue.samples == self.count - self.dropped - sum(map(len, self.delivered.values())) - sum(
@@ -180,18 +193,26 @@ class QueueMachine(RuleBasedStateMachine):
         assert sum(map(len, self.delivered.values())) + self.dropped == self.count
         assert (self.queue.samples, self.queue.ready_samples, self.queue.memory) == (0, 0, 0)
         assert self.queue._streams == {}
-        for stream, values in self.delivered.items():
-            assert values == sorted(values)
-            assert set(values) <= set(self.appended[stream])
-            assert self.dropped or values == self.appended[stream]
+        for series, values in self.delivered.items():
+            assert values == sorted(set(values))
+            assert set(values) <= set(self.appended[series])
+            assert self.dropped or values == self.appended[series]
 
-    def busy(self):
-        return {stream for shipment in self.in_flight for stream in shipment.streams}
+    def may_go(self, entries):
+        """Those of a stream's pending entries whose stream has nothing in flight but parts of the same portion."""
+        flying = {
+            entry.number
+            for shipment in self.in_flight
+            for entry in shipment.entries
+            if entry.portion.stream == entries[0].portion.stream
+        }
+        return (entry for entry in entries if flying <= {entry.number})
 
     def deliver(self, index):
         shipment = self.in_flight.pop(index)
         for entry in shipment.entries:
-            self.delivered[entry.portion.stream] += map(int, entry.portion.values)
+            for series, value in enumerate(entry.portion.values, start=entry.portion.first):
+                self.delivered[entry.portion.stream, series].append(int(value))
         self.queue.done(shipment)
 
 
