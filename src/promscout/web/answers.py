@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,7 @@ from isal import isal_zlib
 JSON: Final = "application/json"
 _GZIP_LEVEL: Final = 1  # labels repeat so much that more effort saves little
 _GZIP_FORMAT: Final = 31  # zlib's number for a gzip header and trailer
+_ZERO: Final = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _STATUS: Final = {"bad_data": 400, "execution": 422, "internal": 500, "not_found": 404}
 """Error type → status. Source: prometheus v3.x web/api/v1/api.go getDefaultErrorCode."""
 
@@ -28,12 +30,12 @@ def failure(error_type: str, message: str) -> web.Response:
     return web.Response(body=body, content_type=JSON, status=_STATUS[error_type])
 
 
-def accepts_gzip(request: web.Request) -> bool:
-    """Whether the client can read gzip."""
-    for clause in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower().split(","):
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether a client that sends this ``Accept-Encoding`` can read gzip."""
+    for clause in accept_encoding.lower().split(","):
         coding, _, quality = clause.partition(";")
         if coding.strip() == "gzip":
-            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+            return _ZERO.fullmatch(quality.strip()) is None
     return False
 
 
@@ -45,8 +47,9 @@ async def stream(request: web.Request, pieces: Iterable[bytes], content_type: st
     """
     response = web.StreamResponse(headers={hdrs.VARY: hdrs.ACCEPT_ENCODING})
     response.content_type = content_type
-    compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT) if accepts_gzip(request) else None
-    if compressor is not None:
+    compressor = None
+    if accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT)
         response.headers[hdrs.CONTENT_ENCODING] = "gzip"
     await response.prepare(request)
     for piece in pieces:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from promscout import __version__
 from promscout.web.answers import failure, stream, success
 from promscout.web.target_list import TargetFilter, encode_targets
 from promscout.web.view import EXTERNAL, VIEW
@@ -30,7 +29,7 @@ async def config(request: web.Request) -> web.Response:
 
 async def build_info(_request: web.Request) -> web.Response:
     """What is running. Of Prometheus's fields only the one that has a meaning here."""
-    return success({"version": version("promscout"), "application": "promscout"})
+    return success({"version": __version__, "application": "promscout"})
 
 
 @web.middleware

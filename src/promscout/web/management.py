@@ -33,7 +33,12 @@ async def reload(request: web.Request) -> web.Response:
 
     Source: prometheus v3.x docs management_api.
     """
-    refusal = reload_refusal(request)
+    refusal = reload_refusal(
+        host=request.headers.get(hdrs.HOST, ""),
+        origin=request.headers.get(hdrs.ORIGIN),
+        peer=request.remote or "",
+        own_name=request.app[EXTERNAL].hostname,
+    )
     if refusal:
         return web.Response(text=f"{refusal}\n", status=403)
     try:
@@ -54,18 +59,19 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     return await stream(request, [encode(request.app[VIEW].registry)], content_type)
 
 
-def reload_refusal(request: web.Request) -> str:
-    """Why this request may not reload, or an empty string.
+def reload_refusal(*, host: str, origin: str | None, peer: str, own_name: str) -> str:
+    """Why a request may not reload, or an empty string.
 
-    The name in ``Host`` must be one that no attacker can point here (DNS rebinding), and ``Origin``, which browsers
-    send with every POST, must be this server (cross-site request forgery).
+    ``host`` and ``origin`` are its headers, ``peer`` the address it comes from. The name in ``Host`` must be one that
+    no attacker can point here (DNS rebinding); ``Origin``, which browsers send with every POST, must be this server
+    (cross-site request forgery).
     """
-    host, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
-    if not _is_own_name(_hostname(host), request.app[EXTERNAL].hostname):
+    if not _is_own_name(_hostname(host), own_name):
         return f"reload refused: Host {host!r} is not a name of this server"
     if origin is not None:
-        return "" if origin.partition("://")[2] == host else f"reload refused: it comes from another origin, {origin!r}"
-    if not _is_loopback(request.remote or ""):
+        own = origin.partition("://")[2] == host
+        return "" if own else f"reload refused: it comes from another origin, {origin!r}"
+    if not _is_loopback(peer):
         return "reload refused: only this machine and pages of this server may ask for it"
     return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from promscout import __version__
 from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
@@ -80,7 +80,7 @@ def add_routes(app: web.Application, clock: Clock) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"ago": ago, "span": span, "rfc3339": rfc3339}
-    environment.globals["version"] = version("promscout")
+    environment.globals["version"] = __version__
     app[_ENVIRONMENT] = environment
     app[CLOCK] = clock
     app.router.add_get("/", home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from promscout.web.target_list import health
 PAGE_SIZE: Final = 100
 HEALTHS: Final = ("up", "down", "unknown")
 DROPPED: Final = "dropped"
+_NAMES_OBJECT: Final = re.compile(
+    r"__meta_kubernetes_(namespace|pod_name|service_name|node_name|ingress_name|endpoints_name|endpointslice_name)"
+)
 _TURN: Final = 1000  # targets looked at before others get their turn: one to five milliseconds
 
 
@@ -86,6 +90,11 @@ class Row:
     def address(self) -> str:
         """The discovered address, or an empty string."""
         return dict(self.discovered).get(names.ADDRESS, "")
+
+    @property
+    def origin(self) -> LabelSet:
+        """The discovered labels that name the object behind the target."""
+        return tuple(pair for pair in self.discovered if _NAMES_OBJECT.fullmatch(pair[0]))
 
 
 @dataclass(slots=True)

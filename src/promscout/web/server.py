@@ -17,6 +17,8 @@ from promscout.web.view import EXTERNAL, VIEW, AgentView
 
 _STOP_TIMEOUT: Final = 1.0  # seconds for answers under way; idle connections are closed at once
 
+_EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not listened on
+
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -39,8 +41,8 @@ class WebServer:
     Guarantees: ``start`` returns when connections are accepted; ``stop`` returns within two seconds, whatever clients
     do; every answer carries headers that forbid scripts of others, framing and guessing of content types.
 
-    ``port`` 0 takes a free one. ``external_url`` is the address that users know the server by, where it is another
-    than this machine's name and the port.
+    An empty ``host`` is every address of the machine; ``port`` 0 takes a free one. ``external_url`` is the address
+    that users know the server by, where it is another than this machine's name and the port.
     """
 
     def __init__(
@@ -55,9 +57,8 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """``http://host:port`` with the real port once started, without a slash at its end."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        """``http://host:port`` to open on this machine, with the real port once started; no slash at its end."""
+        return f"http://{_netloc('localhost' if self._host in _EVERYWHERE else self._host, self._port)}"
 
     async def start(self) -> None:
         """Listen.
@@ -80,24 +81,13 @@ class WebServer:
 
     def _listen(self) -> socket.socket:
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind, protocol)
+            if not self._host and socket.has_dualstack_ipv6():
+                return socket.create_server(("", self._port), family=socket.AF_INET6, dualstack_ipv6=True)
+            family, *_, address = socket.getaddrinfo(self._host or "0.0.0.0", self._port, type=socket.SOCK_STREAM)[0]  # noqa: S104 - an empty host means all addresses
+            return socket.create_server(address, family=family)
         except OSError as error:
-            raise self._cannot_listen(error) from error
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError as error:
-            listener.close()
-            raise self._cannot_listen(error) from error
-        return listener
-
-    def _cannot_listen(self, error: OSError) -> ListenError:
-        place = self.url.removeprefix("http://")
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        return ListenError(f"cannot listen on {place}: {reason}")
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise ListenError(f"cannot listen on {_netloc(self._host, self._port)}: {reason}") from error
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[api.not_found_as_json])
@@ -112,6 +102,10 @@ class WebServer:
     def _external(self) -> ExternalURL:
         parts = urlsplit(self._external_url or f"http://{socket.gethostname()}:{self._port}")
         return ExternalURL(parts.scheme, parts.netloc, self._port)
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:

@@ -1,0 +1,120 @@
+"""An agent as the web server sees it, with pools made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.metrics import DiscoveryMetrics
+from promscout.model.clock import Clock
+from promscout.model.duration import Duration
+from promscout.model.group import TargetGroup
+from promscout.model.series import SampleBatch
+from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.loop import ScrapeContext
+from promscout.scrape.manager import ScrapeManager
+from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.pool import ActiveTarget
+from promscout.web import WebServer
+
+NOW_MS = 1_700_000_000_000
+"""2023-11-14T22:13:20Z."""
+
+_DAY = Duration.parse("1d")
+
+
+class FixedClock:
+    def now_ms(self) -> int:
+        return NOW_MS
+
+
+class Discarded:
+    def append(self, batch: SampleBatch) -> None:
+        """Forgets the batch."""
+
+
+async def accept() -> None:
+    """A reload that finds nothing wrong."""
+
+
+@dataclass
+class View:
+    scrape: ScrapeManager
+    discovery: DiscoveryManager
+    registry: CollectorRegistry
+    ready: bool = True
+    config_text: str = "global: {}\n"
+    reloads: int = 0
+    on_reload: Callable[[], Any] = field(default=accept)
+
+    async def reload(self) -> None:
+        self.reloads += 1
+        await self.on_reload()
+
+    def add_pool(self, job: str, **options: Any) -> None:
+        """A pool more; its targets are scraped once a day unless ``options`` say otherwise."""
+        given = {"scrape_interval": _DAY, "scrape_timeout": Duration.parse("10s")} | options
+        others = [pool.config for pool in self.scrape.pools.values()]
+        self.scrape.apply_config([*others, ScrapeConfig(job_name=job, **given)])
+
+    def sync(self, job: str, source: str, addresses: Iterable[str], **labels: str) -> list[ActiveTarget]:
+        """Make ``addresses`` the targets of a group; the active ones of the pool in their order."""
+        group = TargetGroup(source, tuple({"__address__": address} for address in addresses), labels)
+        self.scrape.pools[job].sync({("static/0", source): group})
+        return list(self.scrape.pools[job].active.values())
+
+
+@asynccontextmanager
+async def agent_view(clock: Clock | None = None) -> AsyncIterator[View]:
+    """An agent without any pool; its loops end with the block."""
+    registry = CollectorRegistry()
+    context = ScrapeContext(Discarded(), clock or FixedClock(), ScrapeMetrics(registry))
+    async with (
+        ScrapeManager(context) as scrape,
+        DiscoveryManager({}, DiscoveryMetrics(registry)) as discovery,
+    ):
+        yield View(scrape, discovery, registry)
+
+
+@asynccontextmanager
+async def serving(view: View, **options: Any) -> AsyncIterator[WebServer]:
+    """The web server of ``view`` on a free port of 127.0.0.1."""
+    server = WebServer(view, **{"host": "127.0.0.1", "port": 0, "clock": FixedClock()} | options)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@dataclass
+class Site:
+    """An agent, its server, and a client that talks to it."""
+
+    view: View
+    server: WebServer
+    client: aiohttp.ClientSession
+
+    async def json(self, path: str, **params: str) -> Any:
+        async with self.client.get(path, params=params) as response:
+            assert response.status == 200
+            assert response.content_type == "application/json"
+            return await response.json()
+
+    async def data(self, path: str, **params: str) -> Any:
+        """The data of a successful answer."""
+        answer: Mapping[str, Any] = await self.json(path, **params)
+        assert answer.keys() == {"status", "data"}
+        assert answer["status"] == "success"
+        return answer["data"]
+
+    async def text(self, path: str, **params: str) -> str:
+        async with self.client.get(path, params=params) as response:
+            assert response.status == 200
+            return await response.text()
