@@ -89,7 +89,7 @@ def run(kubectl, tmp_path, cluster):
 
 async def test_get_prints_what_is_there(run):
     pods = (await run("get", "pods", "--namespace=shop", "--selector=app=frontend", "-o", "wide")).splitlines()
-    assert pods[0].split()[:7] == ["NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE", "AGE"]
+    assert pods[0].split()[:7] == ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"]
     assert len(pods) == 7
     assert pods[1].split()[1:4] == ["1/1", "Running", "0"]
     nodes = await run("get", "nodes")

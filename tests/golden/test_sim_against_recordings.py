@@ -85,6 +85,17 @@ async def test_a_list_is_the_recorded_one_byte_for_byte(cluster, session, name):
         assert await response.read() == _recorded(name)
 
 
+@pytest.mark.parametrize("name", LISTS)
+async def test_every_recorded_object_fits_the_table_of_its_kind(cluster, session, name):
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    async with session.get(_url(cluster, name), headers=accept) as response:
+        table = json.loads(await response.read())
+    items = json.loads(_recorded(name))["items"]
+    assert [row["cells"][0] for row in table["rows"]] == [item["metadata"]["name"] for item in items]
+    assert [row["object"]["metadata"] for row in table["rows"]] == [item["metadata"] for item in items]
+    assert {len(row["cells"]) for row in table["rows"]} == {len(table["columnDefinitions"])}
+
+
 @pytest.mark.parametrize("name", ERRORS)
 async def test_an_odd_request_is_answered_as_recorded(cluster, session, name):
     if name == "errors/unauthorized.json":

@@ -145,13 +145,13 @@ async def test_a_large_list_is_compressed_and_a_small_one_is_not(cluster, sessio
 
 
 async def test_pods_and_nodes_are_shown_as_kubectl_prints_them(cluster, session):
-    cluster.store.add(pod("web", ip="127.1.1.1", node="n1", sidecar_ports=()))
+    cluster.store.add(pod("web", ip="127.1.1.1", node="n1"))
     cluster.store.add(node("n1", ip="127.1.252.1"))
     table = await _call(session, "GET", "/api/v1/pods", headers=TABLE)
     assert (table["kind"], table["apiVersion"]) == ("Table", "meta.k8s.io/v1")
-    assert [one["name"] for one in table["columnDefinitions"]][:5] == ["Name", "Ready", "Status", "Restarts", "IP"]
+    assert [one["name"] for one in table["columnDefinitions"]][:5] == ["Name", "Ready", "Status", "Restarts", "Age"]
     (row,) = table["rows"]
-    assert row["cells"][:6] == ["web", "1/1", "Running", 0, "127.1.1.1", "n1"]
+    assert [*row["cells"][:4], *row["cells"][5:]] == ["web", "1/1", "Running", 0, "127.1.1.1", "n1"]
     assert (row["object"]["kind"], row["object"]["metadata"]["name"]) == ("PartialObjectMetadata", "web")
     nodes = await _call(session, "GET", "/api/v1/nodes", headers=TABLE)
     assert nodes["rows"][0]["cells"][:4] == ["n1", "Ready", "<none>", "v1.36.2"]

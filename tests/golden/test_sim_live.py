@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from promscout.sim import Churn, SimCluster, populate_demo
+from promscout.sim.churn import set_label
 from promscout.sim.exporter import Behaviour
 from promscout.sim.population import Port, node, pod, pod_address, service
 from promscout.sim.resources import ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES
@@ -133,6 +134,46 @@ async def test_the_number_of_series_can_be_chosen(cluster, session):
     await _add(cluster, pod("web", annotations={**SCRAPED, "sim.promscout/series": "1000"}))
     page = await _page(session, cluster.exporters[KEY])
     assert sum(1 for line in page.splitlines() if not line.startswith(b"#")) == 1000
+
+
+async def test_an_annotation_makes_a_running_exporter_fail_and_recover(cluster, session):
+    await _add(cluster, pod("web", annotations=SCRAPED))
+    exporter = cluster.exporters[KEY]
+    for failure, code in (("500", 500), ("", 200)):
+
+        def annotated(obj, failure=failure):
+            obj["metadata"]["annotations"]["sim.promscout/failure"] = failure
+            return obj
+
+        cluster.store.patch(PODS, *KEY, annotated)
+        await cluster.settled()
+        async with session.get(exporter.url) as response:
+            assert response.status == code
+    assert cluster.exporters[KEY] is exporter
+
+
+async def test_another_change_of_a_pod_leaves_its_exporter_as_a_test_set_it(cluster):
+    await _add(cluster, pod("web", annotations=SCRAPED))
+    cluster.exporters[KEY].behaviour.failure = "hang"
+    set_label(cluster.store, cluster.store.get(PODS, *KEY), "a", "b")
+    await cluster.settled()
+    assert cluster.exporters[KEY].behaviour.failure == "hang"
+
+
+async def test_an_exporter_moves_with_the_annotated_port(cluster, session):
+    await _add(cluster, pod("web", annotations=SCRAPED))
+    before = cluster.exporters[KEY].url
+
+    def moved(obj):
+        obj["metadata"]["annotations"]["prometheus.io/port"] = "9200"
+        return obj
+
+    cluster.store.patch(PODS, *KEY, moved)
+    await cluster.settled()
+    assert cluster.exporters[KEY].port == 9200
+    await _page(session, cluster.exporters[KEY])
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await session.get(before)
 
 
 async def test_a_body_of_ones_own_can_be_served(cluster, session):

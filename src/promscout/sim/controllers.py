@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 from promscout.sim.endpoints import endpoint_slice, endpoints, selects
@@ -46,7 +47,7 @@ class Kubelet:
         running = pod["status"].get("podIP") if pod["status"].get("phase") == "Running" else None
         if not running or "deletionTimestamp" in pod["metadata"]:
             await self._exporters.close(key)
-        elif key not in self._exporters and not _has_crashed(pod):
+        elif not _has_crashed(pod):
             await self._expose(key, running, pod)
 
     async def sync_node(self, key: ObjectKey) -> None:
@@ -63,7 +64,7 @@ class Kubelet:
             status["addresses"] = [{"type": kind, "address": one} for kind, one in sorted(addresses.items())]
             self._store.replace(NODES, *key, node)
         port = status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", 0)
-        if port and key not in self._exporters and _is_loopback(addresses["InternalIP"]):
+        if port and _is_loopback(addresses["InternalIP"]):
             annotations = node["metadata"].get("annotations") or {}
             await self._exporters.open(key, addresses["InternalIP"], port, annotations=annotations)
 
@@ -89,7 +90,8 @@ class Kubelet:
             try:
                 await self._exporters.open(key, address, port, path=path, annotations=annotations)
             except (OSError, ValueError, OverflowError) as error:
-                self._store.patch(PODS, *key, partial(_crashing, why=str(error)))
+                with suppress(Refusal):  # the pod may be gone by now
+                    self._store.patch(PODS, *key, partial(_crashing, why=str(error)))
 
 
 def _has_crashed(pod: JsonObject) -> bool:

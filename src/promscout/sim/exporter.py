@@ -82,6 +82,7 @@ class Exporter:
     path: str
     page: MetricsPage
     behaviour: Behaviour
+    settings: Mapping[str, str]
     requests: int = 0
     last: Served | None = None
     site: web.TCPSite | None = field(default=None, repr=False)
@@ -136,7 +137,10 @@ class Exporters:
     async def open(
         self, key: ObjectKey, address: str, port: int, *, path: str = "/metrics", annotations: Mapping[str, str]
     ) -> None:
-        """Start an exporter for ``key``; the annotations set its behaviour and number of series.
+        """Have an exporter for ``key`` at this place; its annotations set its behaviour and number of series.
+
+        One that is there already goes on when the place is the same: other annotations change its behaviour, equal
+        ones leave alone what a test may have set. Otherwise it is replaced.
 
         Raises:
             ValueError: the address is not a loopback address, or an annotation makes no sense.
@@ -146,8 +150,17 @@ class Exporters:
             raise ValueError(f"{address} is not a loopback address")
         if self._runner is None:
             raise RuntimeError("exporters are opened after start()")
-        page = MetricsPage("/".join(key), self._clock.now_ms() / 1000, series_wanted(annotations))
-        exporter = Exporter(address, port, path, page, Behaviour.from_annotations(annotations))
+        settings = {name: value for name, value in annotations.items() if name.startswith(_PREFIX)}
+        there = self._by_key.get(key)
+        if there is not None:
+            place = (there.address, there.port, there.path, series_wanted(there.settings))
+            if place == (address, port, path, series_wanted(settings)):
+                if settings != there.settings:
+                    there.behaviour, there.settings = Behaviour.from_annotations(settings), settings
+                return
+            await self.close(key)
+        page = MetricsPage("/".join(key), self._clock.now_ms() / 1000, series_wanted(settings))
+        exporter = Exporter(address, port, path, page, Behaviour.from_annotations(settings), settings)
         exporter.site = web.TCPSite(self._runner, address, port)
         await exporter.site.start()
         self._by_key[key] = self._by_socket[address, port] = exporter

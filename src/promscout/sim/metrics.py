@@ -47,7 +47,7 @@ class MetricsPage:
         return made
 
     def render(self, now: float, scrapes: int) -> bytes:
-        """The page at ``now`` (seconds since the epoch) to the scrape that has ``scrapes`` before it."""
+        """The page at ``now`` (seconds since the epoch) to the scrape of number ``scrapes``, counted from 1."""
         uptime = max(0.0, now - self._started)
         lines = [self._head, *self._requests(uptime), *self._process(uptime, now)]
         lines.append("# HELP app_scrapes_total Times that this page was served.\n# TYPE app_scrapes_total counter\n")
@@ -68,15 +68,13 @@ class MetricsPage:
 
     def _process(self, uptime: float, now: float) -> list[str]:
         memory = int(self._base_memory * (1 + 0.1 * math.sin(now / 60)))
-        gauges = {
-            "process_cpu_seconds_total": ("counter", repr(round(uptime * 0.02, 2))),
-            "process_open_fds": ("gauge", str(10 + int(now) % 7)),
-            "process_resident_memory_bytes": ("gauge", f"{memory:.6e}"),
-            "process_start_time_seconds": ("gauge", repr(round(self._started, 2))),
-        }
-        return [
-            f"# HELP {name} {name}.\n# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in gauges.items()
-        ]
+        rows = (
+            ("process_cpu_seconds_total", "counter", "CPU time spent in seconds.", repr(round(uptime * 0.02, 2))),
+            ("process_open_fds", "gauge", "Number of open file descriptors.", str(10 + int(now) % 7)),
+            ("process_resident_memory_bytes", "gauge", "Resident memory in bytes.", f"{memory:.6e}"),
+            ("process_start_time_seconds", "gauge", "Start time since the epoch.", repr(round(self._started, 2))),
+        )
+        return [f"# HELP {name} {text}\n# TYPE {name} {kind}\n{name} {value}\n" for name, kind, text, value in rows]
 
 
 def sample(page: bytes, series: str) -> float:

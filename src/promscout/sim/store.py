@@ -112,7 +112,11 @@ class ObjectStore:
         self._last_subscriber += 1
         number = self._last_subscriber
         self._subscribers[number] = subscriber
-        return lambda: self._subscribers.pop(number, None) and None
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(number, None)
+
+        return unsubscribe
 
     # Writing
 

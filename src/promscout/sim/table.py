@@ -227,7 +227,9 @@ class Table(MetadataOnly):
 
     def _columns(self, resource: Resource) -> tuple[Column, ...]:
         first, last = Column("Name", _path("metadata", "name")), Column("Age", self._age)
-        return (first, *_COLUMNS.get(resource, ()), last)
+        own = _COLUMNS.get(resource, ())
+        wide = (column for column in own if column.priority)
+        return (first, *(column for column in own if not column.priority), last, *wide)
 
     def _age(self, obj: JsonObject) -> str:
         created = _get(obj, "metadata", "creationTimestamp")
