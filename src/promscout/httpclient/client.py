@@ -122,7 +122,7 @@ class HTTPClient:
         wanted = await self._request_headers(headers or {})
         if "Authorization" in wanted:
             target = target.with_user(None)
-        proxy = self._proxy(target)
+        proxy, proxy_headers = self._way(target, wanted)
         try:
             response = await self._session.request(
                 method,
@@ -133,7 +133,7 @@ class HTTPClient:
                 ssl=self._tls.get(),
                 server_hostname=self._server_name,
                 proxy=proxy,
-                proxy_headers=self._proxy_headers if proxy else None,
+                proxy_headers=proxy_headers,
                 allow_redirects=self._config.follow_redirects,
                 max_redirects=MAX_REDIRECTS,
                 auto_decompress=auto_decompress,
@@ -142,8 +142,29 @@ class HTTPClient:
             )
         except aiohttp.ClientConnectorCertificateError as error:
             raise aiohttp.ClientConnectionError(_certificate_problem(error)) from error
+        except aiohttp.ClientResponseError as error:
+            # Such errors carry the headers of the request, with credentials, into every log that shows them whole.
+            raise aiohttp.ClientError(_answer_problem(error)) from None
+        except aiohttp.ClientError:
+            raise
+        except ValueError as error:  # a header with a line feed, for example from a token file with two lines
+            raise aiohttp.ClientError(f"the request cannot be sent: {error}") from error
         async with response:
             yield response
+
+    def _way(self, target: yarl.URL, headers: CIMultiDict[str]) -> tuple[yarl.URL | None, CIMultiDict[str] | None]:
+        """The proxy for ``target`` and the headers of its CONNECT request; ``headers`` gets what a plain proxy needs.
+
+        The proxy's password goes into a header, since aiohttp's errors show URLs.
+        """
+        proxy = self._proxy(target)
+        if proxy is None:
+            return None, None
+        for_tunnel = self._proxy_headers.copy()
+        if proxy.user is not None:
+            credentials = _basic(proxy.user, proxy.password or "")
+            (for_tunnel if target.scheme == "https" else headers)["Proxy-Authorization"] = credentials
+        return proxy.with_user(None), for_tunnel
 
     async def _request_headers(self, given: Mapping[str, str]) -> CIMultiDict[str]:
         headers = CIMultiDict((name, text.read()) for name, text in self._headers)
@@ -161,7 +182,7 @@ class _Credentials:
 
     def __init__(self, config: HTTPClientConfig) -> None:
         basic, authorization = config.basic_auth, config.authorization
-        self._type = authorization.type if authorization else "Basic" if basic else ""
+        self._type = authorization.type if authorization else ""
         self._parts: list[SecretText] = []
         if basic:
             self._parts = [
@@ -178,13 +199,21 @@ class _Credentials:
         """The value of the header, or an empty text for none."""
         texts = [part.read() for part in self._parts]
         if texts != self._made[0]:
-            credentials = texts[0] if len(texts) == 1 else b64encode(":".join(texts).encode()).decode()
-            self._made = texts, f"{self._type} {credentials}"
+            self._made = texts, _basic(*texts) if len(texts) == 2 else f"{self._type} {texts[0]}"
         return self._made[1]
 
 
+def _basic(user: str, password: str) -> str:
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 def _target(url: str | URL | yarl.URL) -> yarl.URL:
-    return url if isinstance(url, yarl.URL) else yarl.URL(url.reveal() if isinstance(url, URL) else url)
+    if isinstance(url, yarl.URL):
+        return url
+    try:
+        return yarl.URL(url.reveal() if isinstance(url, URL) else url)
+    except ValueError as error:
+        raise aiohttp.ClientError(f"not a valid URL: {error}") from None
 
 
 def _timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.ClientTimeout:
@@ -204,3 +233,10 @@ def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:
     cause = error.certificate_error
     reason = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
     return f"the certificate of {error.host}:{error.port} is not accepted: {reason}"
+
+
+def _answer_problem(error: aiohttp.ClientResponseError) -> str:
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return f"stopped after {MAX_REDIRECTS} redirects"
+    who = "the proxy" if isinstance(error, aiohttp.ClientHttpProxyError) else "the server"
+    return f"{who} answered {error.status} {error.message}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import ipaddress
 import ssl
@@ -198,6 +199,100 @@ async def test_requests_go_through_the_proxy_with_its_password():
             seen = await response.json()
     assert seen["path"] == "http://target.invalid/metrics"
     assert dict(seen["headers"])["Proxy-Authorization"] == "Basic dTpw"
+
+
+class Tunnel:
+    """A proxy that tunnels to wherever CONNECT says, or refuses."""
+
+    def __init__(self, *, refuse: bool = False) -> None:
+        self.requests: list[str] = []
+        self._refuse = refuse
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            if self._refuse:
+                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            else:
+                host, port = self.requests[-1].split()[1].rsplit(":", 1)
+                there, back = await asyncio.open_connection(host, int(port))
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+            await writer.drain()
+        writer.close()
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self, "127.0.0.1", 0)
+        async with server:
+            yield f"http://u:hunter2@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_https_goes_through_a_tunnel_with_its_own_headers(tmp_path):
+    server, tunnel = Certificate(tmp_path, "server", "127.0.0.1"), Tunnel()
+    async with serving(echo, server.server()) as url, tunnel.running() as proxy:
+        config = HTTPClientConfig(
+            proxy_url=URL.parse(proxy),
+            proxy_connect_header=FrozenDict({"X-A": (Secret("1"), Secret("2"))}),
+            tls_config=TLSConfig(ca_file=str(server.cert)),
+            bearer_token=Secret("t"),
+        )
+        async with HTTPClient(config, user_agent="t") as client:
+            assert await authorization_sent(client, url) == "Bearer t"
+            assert await authorization_sent(client, url) == "Bearer t"
+        await asyncio.sleep(0.05)
+    (request,) = tunnel.requests
+    assert request.startswith(f"CONNECT {url.removeprefix('https://')} HTTP/1.1")
+    assert "X-A: 1\r\nX-A: 2\r\n" in request
+    assert "Proxy-Authorization: Basic" in request
+    assert "Bearer" not in request
+
+
+async def test_a_proxy_that_refuses_is_an_error_without_its_password():
+    async with Tunnel(refuse=True).running() as proxy:
+        with pytest.raises(aiohttp.ClientError, match="407") as caught:
+            await status(HTTPClientConfig(proxy_url=URL.parse(proxy)), "https://127.0.0.1:1/")
+    assert "hunter2" not in str(caught.value) + repr(caught.value)
+
+
+async def test_a_header_that_cannot_be_sent_is_an_error_without_the_header(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("hunter2\nhunter2\n")
+    config = HTTPClientConfig(bearer_token_file=str(token))
+    async with serving(echo) as url:
+        with pytest.raises(aiohttp.ClientError, match="the request cannot be sent") as caught:
+            await status(config, url)
+    assert "hunter2" not in repr(caught.value)
+
+
+async def test_redirects_without_an_end_are_an_error_without_credentials():
+    async def redirect(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=302, headers={"Location": request.path + "x"})
+
+    async with serving(redirect) as url:
+        with pytest.raises(aiohttp.ClientError, match="stopped after 10 redirects") as caught:
+            await status(HTTPClientConfig(bearer_token=Secret("hunter2")), url)
+    assert "hunter2" not in repr(caught.value)
+
+
+async def test_a_proxy_out_of_reach_is_an_error_without_its_password():
+    for url in ("http://127.0.0.1:1/", "https://127.0.0.1:1/"):
+        with pytest.raises(aiohttp.ClientError) as caught:
+            await status(HTTPClientConfig(proxy_url=URL.parse("http://u:hunter2@127.0.0.1:1")), url)
+        assert "hunter2" not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "nothing", "http://[::1", "ftp://127.0.0.1/"])
+async def test_what_is_no_url_is_a_client_error(url):
+    with pytest.raises(aiohttp.ClientError):
+        await status(HTTPClientConfig(), url)
 
 
 class Tokens:
