@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -163,3 +164,27 @@ async def test_refusals_reach_the_user(run, cluster):
     assert 'nodes is forbidden: User "nobody" cannot list' in await run("get", "nodes", code=1)
     cluster.apiserver.token = "t0p"
     assert "Unauthorized" in await run("get", "pods", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pods"), [((), 49), (("--pods=50", "--churn=20"), 50)], ids=["demo", "benchmark"]
+)
+async def test_a_cluster_of_its_own_tells_how_to_reach_it_and_ends_when_told(kubectl, tmp_path, arguments, pods):
+    config = tmp_path / "given"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "promscout.sim", f"--kubeconfig={config}", "--seconds=60", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(20):
+            said = [(await process.stdout.readline()).decode() for _ in range(2)]
+        assert said[0].startswith("API server: http://127.0.0.1:")
+        assert said[1] == f"kubectl --kubeconfig={config} get pods -A\n"
+        found = await kubectl.run(["get", "pods", "-A", "-o", "name"], config)
+        assert len(found.out.split()) == pods
+    finally:
+        process.terminate()
+        async with asyncio.timeout(10):
+            code = await process.wait()
+    assert code == 0
