@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +48,8 @@ class SeriesCache:
     """Maps raw series texts of one target to stored label sets.
 
     Guarantees: while a target exposes the same series in the same order, ``resolve`` returns the same table object and
-    parses no label; a series text is parsed and relabelled once, however often the set around it changes; series whose
+    parses no label; a series text is parsed and relabelled once, at first sight and with the metric type that the body
+    gives it then, however often the set around it changes; series whose
     samples carry their own time stamps do not turn stale (unless ``track_timestamps``).
     """
 
@@ -73,7 +73,7 @@ class SeriesCache:
         own_time = None if timestamps is None else timestamps != NO_TIMESTAMP
         layout, previous = self._layout, self._live
         if layout is None or layout.keys != exposition.keys or not _same(layout.own_time, own_time):
-            layout = self._layout = self._lay_out(exposition.keys, own_time)
+            layout = self._layout = self._lay_out(exposition, own_time)
         values = exposition.values
         if layout.kept is not None:
             values = values[layout.kept]
@@ -109,8 +109,12 @@ class SeriesCache:
         """Take over what ``other`` has live: series that go on under this cache do not turn stale."""
         self._live, other._live = other._live, frozenset()
 
-    def _lay_out(self, keys: Sequence[bytes], own_time: NDArray[np.bool_] | None) -> _Layout:
-        encoded = {key: self._encode(key) for key in keys}
+    def _lay_out(self, exposition: Exposition, own_time: NDArray[np.bool_] | None) -> _Layout:
+        keys, known = exposition.keys, self._encoded
+        encoded: dict[bytes, bytes] = {}
+        for position, key in enumerate(keys):
+            one = known.get(key)
+            encoded[key] = self._encode(key, exposition.type_at(position)) if one is None else one
         self._encoded = encoded
         series: list[bytes] = []
         kept: list[int] = []
@@ -131,7 +135,7 @@ class SeriesCache:
             series.append(one)
             kept.append(position)
         return _Layout(
-            keys=list(keys),
+            keys=keys,
             table=SeriesTable(self._stream, series),
             own_time=own_time,
             kept=np.array(kept, dtype=np.intp) if len(kept) != len(keys) else None,
@@ -139,11 +143,8 @@ class SeriesCache:
             duplicates=duplicates,
         )
 
-    def _encode(self, key: bytes) -> bytes:
-        known = self._encoded.get(key)
-        if known is not None:
-            return known
-        labels: LabelSet | None = self._labels.finish(parse_series(key))
+    def _encode(self, key: bytes, metric_type: str) -> bytes:
+        labels: LabelSet | None = self._labels.finish(parse_series(key, metric_type))
         return _DROPPED if labels is None else encode_label_set(labels)
 
 
