@@ -225,6 +225,15 @@ async def test_a_server_that_aborts_drops_the_connection(cluster, session):
         await session.get("/api/v1/pods")
 
 
+async def test_a_broken_list_ends_in_the_middle(cluster, session):
+    populate_bench(cluster.store, 100)
+    cluster.apiserver.faults.break_lists = True
+    async with session.get("/api/v1/pods") as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
 async def test_a_delay_holds_answers_back(cluster, session):
     cluster.apiserver.faults.delay = 0.2
     started = asyncio.get_running_loop().time()

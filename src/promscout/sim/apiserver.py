@@ -131,9 +131,8 @@ class ApiServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         seen = SeenRequest(request.method, request.path, dict(request.query), request.headers.get("User-Agent", ""))
         self.requests.append(seen)
-        if self.faults.abort and request.transport is not None:
-            request.transport.abort()
-            await asyncio.sleep(_ABORTED)
+        if self.faults.abort:
+            await _hang_up(request)
         if self.faults.delay:
             await asyncio.sleep(self.faults.delay)
         try:
@@ -224,6 +223,9 @@ class ApiServer:
             chunks = gzipped(chunks)
         await response.prepare(request)
         for chunk in chunks:
+            if self.faults.break_lists:
+                await response.write(chunk[: len(chunk) // 2])
+                await _hang_up(request)
             await response.write(chunk)
         await response.write_eof()
         return response
@@ -288,6 +290,13 @@ class ApiServer:
     @staticmethod
     def _one(stored: Stored, encoding: Encoding, *, code: int = 200) -> web.Response:
         return web.Response(status=code, body=encoding.single(stored) + b"\n", headers=_JSON)
+
+
+async def _hang_up(request: web.Request) -> None:
+    """Close the connection after what was written; the loss cancels the handler while it waits here."""
+    if request.transport is not None:
+        request.transport.close()
+    await asyncio.sleep(_ABORTED)
 
 
 def _deleted(stored: Stored) -> bytes:

@@ -12,6 +12,7 @@ class Faults:
     ``unavailable`` answers 503 to everything; ``abort`` drops the connection without an answer. ``fail_next`` is how
     many of the next requests are answered with 500. ``delay`` is seconds before each answer begins. ``forbidden``
     holds plural resource names (``pods``) that answer 403, or ``verb resource`` (``watch pods``) to forbid only that.
+    ``break_lists`` breaks the connection in the middle of every list that is long enough to be sent in pieces.
     ``drop_bookmarks`` sends no bookmarks except the one that ends a streaming list. ``no_watch_list`` answers
     ``sendInitialEvents`` as a server does that cannot stream lists.
     """
@@ -20,6 +21,7 @@ class Faults:
     abort: bool = False
     fail_next: int = 0
     delay: float = 0.0
+    break_lists: bool = False
     drop_bookmarks: bool = False
     no_watch_list: bool = False
     forbidden: set[str] = field(default_factory=set)

@@ -287,3 +287,89 @@ def test_a_follower_knows_what_the_store_holds_whatever_happens(operations, sele
     for revision, bodies in snapshots.items():
         if revision >= store.compacted:
             assert [one.body for one in store.state_at(PODS, revision)] == bodies
+
+
+class _WatchingFollower(_Follower):
+    """The same through watches, which lose what waits in them when they are cut."""
+
+    def __init__(self, store, selector, query):
+        super().__init__(store, selector)
+        self._query = query
+        self._watch = self._reading = None
+
+    def start(self):
+        self._watch = _watch(self._store, resourceVersion=str(self.revision), interval=1e9, **self._query)
+        self._reading = asyncio.create_task(self._read(self._watch))
+
+    async def stop(self):
+        self._watch.end()
+        await self._reading
+
+    async def caught_up(self):
+        """Let everything arrive; a watch that ended with 410 makes room for a list and a new watch."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+        if self._reading.done():
+            await self._reading
+            self.relist()
+            self.start()
+            await self.caught_up()
+
+    async def _read(self, watch):
+        with watch:
+            async for chunk in watch.frames():
+                for line in chunk.splitlines():
+                    self._take(json.loads(line))
+
+    def _take(self, event):
+        obj = event["object"]
+        if event["type"] == "ERROR":
+            assert obj["code"] == 410
+            return
+        name, revision = obj["metadata"]["name"], int(obj["metadata"]["resourceVersion"])
+        assert revision > self.revision
+        self.revision = revision
+        assert (name in self.known) is (event["type"] != "ADDED")
+        if event["type"] == "DELETED":
+            del self.known[name]
+        else:
+            self.known[name] = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+
+    def relist(self):
+        super().relist()
+        self.known = {name: json.loads(body) for name, body in self.known.items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    operations=st.lists(st.tuples(OPERATIONS, st.booleans()), max_size=30),
+    selector=st.sampled_from(["", "v=x", "v!=x"]),
+    limit=st.integers(2, 8),
+)
+def test_a_watching_client_knows_what_the_store_holds_whatever_is_cut(operations, selector, limit):
+    async def scenario():
+        store = ObjectStore(history_limit=limit)
+        query = {"labelSelector": selector} if selector else {}
+        follower = _WatchingFollower(store, Selector(parse_label_selector(selector)), query)
+        follower.start()
+        actions = {
+            "add": lambda name, value: store.add(pod(name, labels={"v": value})),
+            "label": lambda name, value: _set_labels(store, name, {"v": value}),
+            "delete": lambda name, _: store.delete(PODS, "default", name),
+            "compact": lambda *_: store.compact(),
+        }
+        for (kind, name, value), breathe in operations:
+            if kind == "cut":
+                await follower.stop()
+                follower.start()
+            elif kind in actions:
+                with suppress(Refusal):
+                    actions[kind](name, value)
+            if breathe:
+                await follower.caught_up()
+        await follower.caught_up()
+        page = list_page(store, PODS, "", ListOptions(follower._selector))
+        assert follower.known == {one.name: one.decode() for one in page.items}
+        await follower.stop()
+
+    asyncio.run(scenario())
