@@ -15,7 +15,7 @@ from promscout.web import api, management, pages
 from promscout.web.external import ExternalURL
 from promscout.web.view import EXTERNAL, VIEW, AgentView
 
-_STOP_TIMEOUT: Final = 1.0  # seconds for answers under way; idle connections are closed at once
+_STOP_TIMEOUT: Final = 0.5  # seconds for answers under way, which aiohttp waits twice; idle connections close at once
 
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not listened on
 

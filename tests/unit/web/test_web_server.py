@@ -68,14 +68,14 @@ async def test_an_idle_connection_does_not_delay_stop() -> None:
         await server.stop()
 
 
-def fill(view: View, count: int) -> None:
+def fill(view: View, count: int, **labels: str) -> None:
     view.add_pool("web")
-    view.sync("web", "a", [f"127.0.{number // 250}.{number % 250 + 1}:1" for number in range(count)])
+    view.sync("web", "a", [f"127.0.{number // 250}.{number % 250 + 1}:1" for number in range(count)], **labels)
 
 
 async def test_a_client_that_reads_nothing_does_not_delay_stop_for_long() -> None:
     async with agent_view() as view:
-        fill(view, 5000)
+        fill(view, 2000, padding="x" * 5000)  # 20 MB are more than the kernel's buffers take
         server = WebServer(view, host="127.0.0.1", port=0)
         await server.start()
         with socket.socket() as stuck:
