@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr
 
 from promscout.discovery.config import SDConfig
 from promscout.errors import InvalidValueError
+from promscout.exposition.negotiation import ScrapeProtocol
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
@@ -20,7 +21,6 @@ from promscout.scrape.config import (
     NameEscaping,
     NameValidation,
     ScrapeConfig,
-    ScrapeProtocol,
     check_protocols,
 )
 from promscout.write.config import RemoteWriteConfig

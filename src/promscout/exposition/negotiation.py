@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Final
+from typing import Final, Self
+
+from promscout.errors import InvalidValueError
 
 
 class Format(Enum):
@@ -18,18 +20,38 @@ class Format(Enum):
 class ScrapeProtocol(StrEnum):
     """A format that a scrape may ask for, by its name in ``scrape_protocols`` and ``fallback_scrape_protocol``."""
 
-    PROMETHEUS_TEXT_1_0_0 = "PrometheusText1.0.0"
+    PROMETHEUS_PROTO = "PrometheusProto"
+    OPENMETRICS_TEXT_0_0_1 = "OpenMetricsText0.0.1"
+    OPENMETRICS_TEXT_1_0_0 = "OpenMetricsText1.0.0"
     PROMETHEUS_TEXT_0_0_4 = "PrometheusText0.0.4"
+    PROMETHEUS_TEXT_1_0_0 = "PrometheusText1.0.0"
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The protocol of that name.
 
-DEFAULT_SCRAPE_PROTOCOLS: Final = (ScrapeProtocol.PROMETHEUS_TEXT_1_0_0, ScrapeProtocol.PROMETHEUS_TEXT_0_0_4)
-"""Prometheus's defaults as far as they can be read here, in its order."""
+        Raises:
+            InvalidValueError: no such protocol.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            known = " ".join(sorted(cls))
+            raise InvalidValueError(f"unknown scrape protocol {text}, supported: [{known}]") from None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is a parser for it here."""
+        return self in _HEADERS
+
 
 _HEADERS: Final = {
     ScrapeProtocol.PROMETHEUS_TEXT_1_0_0: "text/plain;version=1.0.0;escaping=allow-utf-8",
     ScrapeProtocol.PROMETHEUS_TEXT_0_0_4: "text/plain;version=0.0.4",
 }
-_FORMATS: Final = dict.fromkeys(ScrapeProtocol, Format.TEXT)
+READABLE_PROTOCOLS: Final = tuple(_HEADERS)
+"""What can be read here, in the order in which Prometheus prefers it."""
+
 _FIRST_WEIGHT: Final = 6  # one more than the protocols that Prometheus knows, so that the header is the same
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -51,12 +73,15 @@ class Negotiated:
     problem: str = ""
 
 
-def accept_header(protocols: Sequence[ScrapeProtocol] = DEFAULT_SCRAPE_PROTOCOLS) -> str:
-    """The Accept header that asks for ``protocols``, the first one preferred.
+def accept_header(protocols: Sequence[ScrapeProtocol] = READABLE_PROTOCOLS) -> str:
+    """The Accept header that asks for those of ``protocols`` that can be read, the first one preferred.
+
+    Where none of them can, it asks for all that can be read: a target may have those as well.
 
     Source: prometheus v3.x scrape/scrape.go acceptHeader.
     """
-    wanted = [*(_HEADERS[protocol] for protocol in protocols), "*/*"]
+    readable = [protocol for protocol in protocols if protocol.is_readable] or READABLE_PROTOCOLS
+    wanted = [*(_HEADERS[protocol] for protocol in readable), "*/*"]
     return ",".join(f"{header};q=0.{_FIRST_WEIGHT - index}" for index, header in enumerate(wanted))
 
 
@@ -84,7 +109,9 @@ def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Nego
 def _fall_back(problem: str, fallback: ScrapeProtocol | None) -> Negotiated:
     if fallback is None:
         return Negotiated(None, f"{problem} and no fallback_scrape_protocol specified for target")
-    return Negotiated(_FORMATS[fallback], f'{problem}, using fallback_scrape_protocol "{fallback}"')
+    return Negotiated(
+        Format.TEXT if fallback.is_readable else None, f'{problem}, using fallback_scrape_protocol "{fallback}"'
+    )
 
 
 def _media_type(content_type: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Self, TypeAlias
 import msgspec
 
 from promscout.errors import InvalidValueError
-from promscout.exposition.negotiation import ScrapeProtocol as ReadableProtocol
+from promscout.exposition.negotiation import READABLE_PROTOCOLS, ScrapeProtocol
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
@@ -19,29 +19,6 @@ from promscout.scrape.byte_size import ByteSize
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A limit that cannot be negative."""
-
-
-class ScrapeProtocol(StrEnum):
-    """A format that Prometheus can ask a target for. Those that can be read here are ``ReadableProtocol``."""
-
-    PROMETHEUS_PROTO = "PrometheusProto"
-    OPENMETRICS_TEXT_0_0_1 = "OpenMetricsText0.0.1"
-    OPENMETRICS_TEXT_1_0_0 = "OpenMetricsText1.0.0"
-    PROMETHEUS_TEXT_0_0_4 = "PrometheusText0.0.4"
-    PROMETHEUS_TEXT_1_0_0 = "PrometheusText1.0.0"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The protocol of that name.
-
-        Raises:
-            InvalidValueError: no such protocol.
-        """
-        try:
-            return cls(text)
-        except ValueError:
-            known = " ".join(sorted(cls))
-            raise InvalidValueError(f"unknown scrape protocol {text}, supported: [{known}]") from None
 
 
 DEFAULT_PROTOCOLS: Final = (
@@ -108,7 +85,7 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
     # Query parameters.
     params: FrozenDict[str, tuple[str, ...]] = FrozenDict()
     # Format assumed when the answer's Content-Type says none that is known; None: the scrape fails.
-    fallback_scrape_protocol: ReadableProtocol | None = None
+    fallback_scrape_protocol: ScrapeProtocol | None = None
     # Whether compressed answers are asked for.
     enable_compression: bool = True
     # Buckets of a native histogram above which buckets are merged; 0: no limit.
@@ -151,6 +128,11 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
         check_protocols(self.scrape_protocols)
         if not self.job_name:
             raise InvalidValueError("job_name is empty", key="job_name")
+        if self.fallback_scrape_protocol is not None and not self.fallback_scrape_protocol.is_readable:
+            raise InvalidValueError(
+                f"{self.fallback_scrape_protocol} cannot be read yet, only {' and '.join(READABLE_PROTOCOLS)}",
+                key="fallback_scrape_protocol",
+            )
 
     def with_directory(self, directory: Path) -> Self:
         """The same options with relative file names taken from ``directory``."""

@@ -47,7 +47,7 @@ class Transport:
     def __init__(self, config: ScrapeConfig) -> None:
         self._http = config.http_client_config()
         self._body_limit = int(config.body_size_limit)
-        self._headers = {"Accept": accept_header()}
+        self._headers = {"Accept": accept_header(config.scrape_protocols)}
         if config.enable_compression:
             self._headers["Accept-Encoding"] = "gzip"
         else:

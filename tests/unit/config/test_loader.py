@@ -8,8 +8,9 @@ from promscout.config import Config, GlobalConfig, load_config, parse_config
 from promscout.discovery.config import StaticConfig, StaticSDConfig
 from promscout.discovery.kubernetes.config import KubernetesSDConfig, NamespaceDiscovery, Role, Selector
 from promscout.errors import ConfigError, ConfigUnreadable
+from promscout.exposition.negotiation import ScrapeProtocol
 from promscout.model.duration import Duration
-from promscout.scrape.config import DEFAULT_PROTOCOLS, PROTO_FIRST_PROTOCOLS, ScrapeConfig, ScrapeProtocol
+from promscout.scrape.config import DEFAULT_PROTOCOLS, PROTO_FIRST_PROTOCOLS, ScrapeConfig
 from promscout.write.config import QueueConfig
 
 HERE = Path(__file__).parent
