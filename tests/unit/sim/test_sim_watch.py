@@ -102,6 +102,12 @@ async def test_a_streaming_list_ends_with_an_annotated_bookmark(store):
     assert metadata == {"resourceVersion": str(store.revision), "annotations": {"k8s.io/initial-events-end": "true"}}
 
 
+async def test_a_streaming_list_without_bookmarks_has_no_end_that_one_could_see(store):
+    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+    events = await _events(_watch(store, timeoutSeconds="1", **query))
+    assert _brief(events) == [("ADDED", "a"), ("ADDED", "b")]
+
+
 async def test_a_streaming_list_of_the_future_is_refused_for_now(store):
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": "999"}
     (event,) = await _events(_watch(store, **query))
@@ -200,6 +206,7 @@ async def test_all_watchers_share_the_bytes_of_an_event(store):
     await asyncio.gather(*firsts)
     (change,) = store.changes(PODS, store.revision - 1)
     assert set(change.frames) == {("ADDED", "plain")}
+    assert PLAIN.event("ADDED", change) is PLAIN.event("ADDED", change)
     for watch, one in zip(watches, frames, strict=True):
         watch.end()
         await one.aclose()
