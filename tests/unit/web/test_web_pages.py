@@ -199,6 +199,16 @@ async def test_dropped_targets_come_in_pages(site: Site) -> None:
     assert "127.0.1.100:1" not in shown.text
 
 
+async def test_dropped_targets_that_are_not_kept_are_counted(site: Site) -> None:
+    site.view.add_pool("web", relabel_configs=(DROP_MARKED,), keep_dropped_targets=2)
+    site.view.sync("web", "a", ["127.0.0.2:1", "127.0.0.3:1", "127.0.0.4:1"], drop="yes")
+    shown = await page(site, health="dropped")
+    assert "Dropped 3 keep_dropped_targets keeps 2 of them for display." in shown.text
+    assert "127.0.0.3:1" in shown.text
+    assert "127.0.0.4:1" not in shown.text
+    assert "keep_dropped_targets" not in (await page(site)).text
+
+
 async def test_an_agent_without_pools_says_why_there_is_nothing(site: Site) -> None:
     assert "No scrape pools" in (await page(site)).text
     site.view.add_pool("web")

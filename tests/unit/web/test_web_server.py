@@ -106,4 +106,4 @@ async def test_a_long_answer_leaves_others_their_turn() -> None:
                 async with client.get("/-/healthy") as response:
                     answered += response.status == 200
             assert await long > 2_000_000
-    assert answered > 5
+    assert answered > 2
