@@ -275,6 +275,13 @@ async def test_a_server_that_was_stopped_comes_back_on_its_port(cluster, session
     assert len((await _call(session, "GET", "/api/v1/pods"))["items"]) == 1
 
 
+@pytest.mark.parametrize("live", [False, True])
+async def test_a_port_in_use_is_an_error_that_leaves_nothing_behind(cluster, live):
+    with pytest.raises(OSError, match="in use"):
+        async with SimCluster(port=cluster.apiserver.port, live=live):
+            pass
+
+
 async def test_requests_are_remembered(cluster, session):
     await session.get("/api/v1/pods?limit=5", headers={"User-Agent": "tester"})
     seen = cluster.apiserver.requests[-1]

@@ -86,14 +86,22 @@ class ApiServer:
     # Life
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1; the port that was chosen at the first start is kept for all later ones."""
+        """Listen on 127.0.0.1; the port that was chosen at the first start is kept for all later ones.
+
+        Raises:
+            OSError: the port is in use.
+        """
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
         # Cancelled handlers are how a watch learns that its client left.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, _LOOPBACK, self.port, reuse_address=True)
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
         self._runner = runner
         self.port = int(runner.addresses[0][1])
 

@@ -46,10 +46,10 @@ class SimCluster:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            if self._live:
-                await self._go_live(stack)
             await self.apiserver.start()
             stack.push_async_callback(self.apiserver.stop)
+            if self._live:
+                await self._go_live(stack)
             self._stack = stack.pop_all()
         return self
 
