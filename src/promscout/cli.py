@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
+from prometheus_client import disable_created_metrics
 from rich.console import Console
 
 from promscout import __version__
@@ -232,4 +233,6 @@ def _say(message: str) -> None:
 
 def main() -> None:
     """Entry point of the ``promscout`` command."""
+    # One series per counter, as Go's client has it, not another one with its time of creation.
+    disable_created_metrics()
     app()

@@ -8,7 +8,10 @@
     │   ├── ApiStatusError     it answered with a failure status (code, reason, message)
     │   │   └── ExpiredError   410 Gone or reason Expired: list again
     │   └── ApiUnreachableError  no usable answer: refused, reset, timed out, not JSON
-    └── ExpositionError        a scraped body that cannot be parsed (line, column)
+    ├── ExpositionError        a scraped body that cannot be parsed (line, column)
+    ├── data_dir.DataDirError  the data directory cannot be used
+    ├── web.ListenError        the address cannot be listened on (also an OSError)
+    └── demo.DemoFailed        the demo did not reach what it promises
 
 A class exists only because somebody catches it. Messages name the place (file:line, key, job, target) and never
 carry a secret or a response body. A failed scrape is a value (a report), not an exception.
