@@ -85,8 +85,8 @@ class ScrapePool:
                     yield label_set(self._builder.discovered_labels(members.group, position))
 
     def discovered_labels(self, active: ActiveTarget) -> LabelSet:
-        """The labels of an active target before relabelling, from the first group it was found in."""
-        key, position = active.found[0]
+        """The labels of an active target before relabelling, where it was found last, as Prometheus shows them."""
+        key, position = active.found[-1]
         return label_set(self._builder.discovered_labels(self._groups[key].group, position))
 
     def sync(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
@@ -168,17 +168,19 @@ class ScrapePool:
         )
 
     def _start_and_stop(self, lost: Iterable[Target], gained: Iterable[Target]) -> None:
-        ending = {}
+        ending = []
+        predecessors: dict[LabelSet, ScrapeLoop] = {}
         for target in lost:
             if not self._active[target].found:
                 loop = self._active.pop(target).loop
                 loop.ending = Ending.REMOVED
-                ending[loop.target.labels] = loop
+                ending.append(loop)
+                predecessors[target.labels] = loop  # several with the same labels write the same series
         for target in gained:
             loop = self._active[target].loop
-            before = ending.get(target.labels)
-            if before is not None and before.ending is Ending.REMOVED:
+            before = predecessors.pop(target.labels, None)
+            if before is not None:
                 loop.take_over(before)
             self._loops.start(loop, loop.run)
-        for loop in ending.values():
+        for loop in ending:
             self._loops.stop(loop)
