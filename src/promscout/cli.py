@@ -234,5 +234,5 @@ def _say(message: str) -> None:
 def main() -> None:
     """Entry point of the ``promscout`` command."""
     # One series per counter, as Go's client has it, not another one with its time of creation.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated by its package
     app()

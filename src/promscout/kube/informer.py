@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -39,10 +40,29 @@ class Informer(Generic[T]):
         self.status = ReflectorStatus()
         self.users = 0
         self._synced = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._on_synced: list[Callable[[], None]] = []
+
+    @property
+    def synced(self) -> bool:
+        """Whether the store has held a complete list."""
+        return self._synced.is_set()
 
     async def wait_synced(self) -> None:
         """Wait until the store holds the first complete list."""
         await self._synced.wait()
+
+    async def wait_settled(self) -> None:
+        """Wait until the store holds the first complete list, or a first attempt to get it has failed."""
+        await self._settled.wait()
+
+    def on_synced(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` once the store holds the first complete list, if that is yet to come.
+
+        Calling the result takes that back.
+        """
+        self._on_synced.append(callback)
+        return lambda: self._on_synced.remove(callback)
 
     async def run(self, metrics: ReflectorMetrics) -> None:
         """Keep the store up to date until cancelled."""
@@ -54,10 +74,18 @@ class Informer(Generic[T]):
                 self.key.scope,
                 self.store,
                 metrics=metrics,
-                on_synced=self._synced.set,
+                on_synced=self._has_synced,
+                on_failed=self._settled.set,
             )
             self.status = reflector.status
             await reflector.run()
+
+    def _has_synced(self) -> None:
+        if not self._synced.is_set():
+            self._synced.set()
+            self._settled.set()
+            for callback in tuple(self._on_synced):
+                callback()
 
 
 class SharedInformers:

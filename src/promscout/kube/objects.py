@@ -7,6 +7,7 @@ never becomes a Python object. Decoded objects are equal when everything that di
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
@@ -158,3 +159,188 @@ class Node(msgspec.Struct):
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
+
+
+class Namespace(msgspec.Struct):
+    """A core/v1 Namespace."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+
+
+class Owned(msgspec.Struct):
+    """An apps/v1 ReplicaSet or batch/v1 Job: of interest for its controller only."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+
+    def __post_init__(self) -> None:
+        # Their own labels and annotations never show, and a ReplicaSet's can be large.
+        self.metadata.labels = None
+        self.metadata.annotations = None
+
+
+class ServicePort(msgspec.Struct, gc=False):
+    """``spec.ports[]`` of a service."""
+
+    port: int = 0
+    name: str = ""
+    protocol: str = ""
+
+
+class ServiceSpec(msgspec.Struct, rename="camel"):
+    """``spec`` of a service."""
+
+    type: str = ""
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    external_name: str = ""
+    load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
+    ip_family_policy: str = ""
+    ip_families: tuple[str, ...] = ()
+    ports: tuple[ServicePort, ...] | None = ()
+
+
+class LoadBalancerIngress(msgspec.Struct, gc=False):
+    """``status.loadBalancer.ingress[]``."""
+
+    ip: str = ""
+
+
+class LoadBalancerStatus(msgspec.Struct):
+    """``status.loadBalancer``."""
+
+    ingress: tuple[LoadBalancerIngress, ...] | None = ()
+
+
+class ServiceStatus(msgspec.Struct, rename="camel"):
+    """``status`` of a service."""
+
+    load_balancer: LoadBalancerStatus = msgspec.field(default_factory=LoadBalancerStatus)
+
+
+class Service(msgspec.Struct):
+    """A core/v1 Service."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    spec: ServiceSpec = msgspec.field(default_factory=ServiceSpec)
+    status: ServiceStatus = msgspec.field(default_factory=ServiceStatus)
+
+
+class ObjectReference(msgspec.Struct, gc=False):
+    """``targetRef`` of an endpoint."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """The store key of the object referred to."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class EndpointAddress(msgspec.Struct, rename="camel"):
+    """``subsets[].addresses[]`` of an Endpoints object."""
+
+    ip: str = ""
+    hostname: str = ""
+    node_name: str | None = None
+    target_ref: ObjectReference | None = None
+
+
+class EndpointPort(msgspec.Struct, rename="camel", gc=False):
+    """A port of an Endpoints object or an EndpointSlice; only the latter may leave everything out."""
+
+    name: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+    app_protocol: str | None = None
+
+
+class EndpointSubset(msgspec.Struct, rename="camel"):
+    """``subsets[]`` of an Endpoints object."""
+
+    addresses: tuple[EndpointAddress, ...] | None = ()
+    not_ready_addresses: tuple[EndpointAddress, ...] | None = ()
+    ports: tuple[EndpointPort, ...] | None = ()
+
+
+class Endpoints(msgspec.Struct):
+    """A core/v1 Endpoints."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    subsets: tuple[EndpointSubset, ...] | None = ()
+
+    @property
+    def addresses(self) -> Iterator[EndpointAddress]:
+        """Every address, ready or not."""
+        for subset in self.subsets or ():
+            yield from subset.addresses or ()
+            yield from subset.not_ready_addresses or ()
+
+
+class EndpointConditions(msgspec.Struct, gc=False):
+    """``endpoints[].conditions`` of an EndpointSlice."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Endpoint(msgspec.Struct, rename="camel"):
+    """``endpoints[]`` of an EndpointSlice."""
+
+    addresses: tuple[str, ...] | None = ()
+    conditions: EndpointConditions = msgspec.field(default_factory=EndpointConditions)
+    hostname: str | None = None
+    node_name: str | None = None
+    zone: str | None = None
+    target_ref: ObjectReference | None = None
+    deprecated_topology: dict[str, str] | None = None
+
+
+class EndpointSlice(msgspec.Struct, rename="camel"):
+    """A discovery.k8s.io/v1 EndpointSlice."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    address_type: str = ""
+    endpoints: tuple[Endpoint, ...] | None = ()
+    ports: tuple[EndpointPort, ...] | None = ()
+
+
+class IngressPath(msgspec.Struct, gc=False):
+    """``spec.rules[].http.paths[]``."""
+
+    path: str = ""
+
+
+class IngressHTTP(msgspec.Struct):
+    """``spec.rules[].http``."""
+
+    paths: tuple[IngressPath, ...] | None = ()
+
+
+class IngressRule(msgspec.Struct):
+    """``spec.rules[]``."""
+
+    host: str = ""
+    http: IngressHTTP | None = None
+
+
+class IngressTLS(msgspec.Struct):
+    """``spec.tls[]``."""
+
+    hosts: tuple[str, ...] | None = ()
+
+
+class IngressSpec(msgspec.Struct, rename="camel"):
+    """``spec`` of an ingress."""
+
+    ingress_class_name: str | None = None
+    rules: tuple[IngressRule, ...] | None = ()
+    tls: tuple[IngressTLS, ...] | None = ()
+
+
+class Ingress(msgspec.Struct):
+    """A networking.k8s.io/v1 Ingress."""
+
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
+    spec: IngressSpec = msgspec.field(default_factory=IngressSpec)

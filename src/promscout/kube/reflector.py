@@ -68,7 +68,7 @@ class Reflector(Generic[T]):
     Guarantees: the store never holds a partial list (all pages are read before anything changes); while the API server
     fails, the store keeps its last contents; every change the server still knows reaches the store, in order, however
     often connections break; what expired is listed anew and only the difference is reported. ``on_synced`` is called
-    once, after the first complete list.
+    once, after the first complete list; ``on_failed`` at every failure.
 
     Three levels: for ever, with back-off > list, then watch until expired > one connection.
 
@@ -84,6 +84,7 @@ class Reflector(Generic[T]):
         *,
         metrics: ReflectorMetrics,
         on_synced: Callable[[], None],
+        on_failed: Callable[[], None],
         rng: random.Random | None = None,
     ) -> None:
         self._client = client
@@ -92,6 +93,7 @@ class Reflector(Generic[T]):
         self._store = store
         self._metrics = metrics
         self._on_synced = on_synced
+        self._on_failed = on_failed
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not cryptography
         self._backoff = Backoff(rng=self._rng)
         self.status = ReflectorStatus()
@@ -117,6 +119,7 @@ class Reflector(Generic[T]):
         self.status.last_error = str(error)
         self.status.forbidden = isinstance(error, ApiStatusError) and error.code in (401, 403)
         self._log.warning(what, error=str(error), pause=round(delay, 2))
+        self._on_failed()
         await asyncio.sleep(delay)
 
     async def _list(self) -> None:

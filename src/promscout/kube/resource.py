@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from promscout.kube.objects import KubeObject, Node, Pod
+from promscout.kube.objects import (
+    Endpoints,
+    EndpointSlice,
+    Ingress,
+    KubeObject,
+    Namespace,
+    Node,
+    Owned,
+    Pod,
+    Service,
+)
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -30,6 +40,13 @@ class Resource(Generic[T]):
 
 PODS: Final[Resource[Pod]] = Resource("api/v1", "pods", Pod)
 NODES: Final[Resource[Node]] = Resource("api/v1", "nodes", Node)
+NAMESPACES: Final[Resource[Namespace]] = Resource("api/v1", "namespaces", Namespace)
+SERVICES: Final[Resource[Service]] = Resource("api/v1", "services", Service)
+ENDPOINTS: Final[Resource[Endpoints]] = Resource("api/v1", "endpoints", Endpoints)
+ENDPOINT_SLICES: Final[Resource[EndpointSlice]] = Resource("apis/discovery.k8s.io/v1", "endpointslices", EndpointSlice)
+INGRESSES: Final[Resource[Ingress]] = Resource("apis/networking.k8s.io/v1", "ingresses", Ingress)
+REPLICA_SETS: Final[Resource[Owned]] = Resource("apis/apps/v1", "replicasets", Owned)
+JOBS: Final[Resource[Owned]] = Resource("apis/batch/v1", "jobs", Owned)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Final
 import structlog
 
 from promscout.discovery.discoverer import Publish
+from promscout.discovery.kubernetes.collection import Needs
 from promscout.discovery.kubernetes.config import KubernetesSDConfig
-from promscout.discovery.kubernetes.roles import ROLES, Needs, RoleGroups
+from promscout.discovery.kubernetes.roles import RoleGroups
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.errors import InvalidValueError
 from promscout.kube.access import ClusterAccess, access_by_kubeconfig, access_in_cluster
@@ -29,37 +30,42 @@ _log = structlog.get_logger("promscout.discovery.kubernetes")
 class KubernetesFactory:
     """Makes Kubernetes discoverers that share informers and metrics."""
 
-    def __init__(self, informers: SharedInformers, metrics: DiscoveryMetrics) -> None:
+    def __init__(self, informers: SharedInformers, metrics: DiscoveryMetrics, *, strict: bool = False) -> None:
         self._informers = informers
         self._metrics = metrics
+        self._strict = strict
 
     def __call__(self, config: KubernetesSDConfig) -> KubernetesDiscoverer:
         """The discoverer of ``config``."""
-        return KubernetesDiscoverer(config, self._informers, self._metrics)
+        return KubernetesDiscoverer(config, self._informers, self._metrics, strict=self._strict)
 
 
 class KubernetesDiscoverer:
     """Turns the objects of one role into target groups, one per object.
 
-    Guarantees: nothing is published before all lists that the role needs are complete; then everything at once, then
-    single groups as objects, or objects attached to them, change.
+    Guarantees: nothing is published before the lists of the role's own objects are complete; then everything at once,
+    then single groups as objects, or objects that they show, change. A resource that only adds labels and cannot be had
+    delays nothing: its labels are missing until it can. With ``strict`` it is waited for, as Prometheus does.
     """
 
-    def __init__(self, config: KubernetesSDConfig, informers: SharedInformers, metrics: DiscoveryMetrics) -> None:
+    def __init__(
+        self, config: KubernetesSDConfig, informers: SharedInformers, metrics: DiscoveryMetrics, *, strict: bool
+    ) -> None:
         self._config = config
         self._informers = informers
         self._metrics = metrics
+        self._strict = strict
 
     async def run(self, publish: Publish) -> None:
         """Publish groups until cancelled."""
         access = await self._access()
         queue = WorkQueue()
         with Needs(self._informers, access, self._config) as needs:
-            groups = ROLES[self._config.role](needs, self._config, queue, self._metrics)
-            await needs.wait_synced()
+            groups = RoleGroups(needs, self._config, queue, self._metrics)
+            await needs.wait(strict=self._strict)
             # What arrived with the first lists is published as one; from here on the queue tells what changed.
             queue.clear()
-            publish(await _build(groups, tuple(groups.keys())))
+            publish(await _build(groups, groups.keys()))
             while True:
                 publish(await _build(groups, await queue.take()))
 

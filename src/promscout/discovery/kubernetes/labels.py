@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from promscout.kube.objects import Node, ObjectMeta
+from promscout.discovery.kubernetes.joined import Joined
+from promscout.kube.objects import ObjectMeta
 from promscout.model.labels import META_PREFIX, sanitize_label_name
 
 PREFIX: Final = META_PREFIX + "kubernetes_"
@@ -25,26 +26,39 @@ def add_object_meta(labels: dict[str, str], meta: ObjectMeta, role: str) -> None
     Source: prometheus v3.x discovery/kubernetes/kubernetes.go addObjectMetaLabels.
     """
     labels[f"{PREFIX}{role}_name"] = meta.name
-    add_labels_and_annotations(labels, meta, role)
+    _add_labels_and_annotations(labels, meta, role)
 
 
-def add_labels_and_annotations(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
-    """Add an object's labels and annotations, each with a ``present`` twin."""
-    for kind, entries in (("label", meta.labels), ("annotation", meta.annotations)):
-        for name, value in (entries or {}).items():
-            label, present = _names(role, kind, name)
-            labels[label] = value
-            labels[present] = "true"
+def add_namespace(labels: dict[str, str], namespace: str, joined: Joined) -> None:
+    """Add what ``attach_metadata: {namespace: true}`` promises: the namespace's labels and annotations.
+
+    Source: prometheus v3.x discovery/kubernetes/endpoints.go addNamespaceLabels.
+    """
+    if joined.namespace is not None:
+        found = joined.namespace(namespace)
+        if found is not None:
+            _add_labels_and_annotations(labels, found.metadata, "namespace")
 
 
-def add_node_metadata(labels: dict[str, str], node: Node) -> None:
+def add_node(labels: dict[str, str], name: str | None, joined: Joined) -> None:
     """Add what ``attach_metadata: {node: true}`` promises: the node's name, labels and annotations.
 
     Source: prometheus v3.x discovery/kubernetes/endpoints.go addNodeLabels.
     """
-    add_object_meta(labels, node.metadata, "node")
+    if joined.node is not None and name is not None:
+        node = joined.node(name)
+        if node is not None:
+            add_object_meta(labels, node.metadata, "node")
 
 
 def join_host_port(host: str, port: str | int) -> str:
     """``host:port``, an IPv6 host in brackets. Source: Go net.JoinHostPort."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _add_labels_and_annotations(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
+    for kind, entries in (("label", meta.labels), ("annotation", meta.annotations)):
+        for name, value in (entries or {}).items():
+            label, present = _names(role, kind, name)
+            labels[label] = value
+            labels[present] = "true"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import PREFIX, add_object_meta, join_host_port
 from promscout.kube.objects import Node
 from promscout.model.group import TargetGroup
@@ -15,12 +16,7 @@ ADDRESS_PRIORITY: Final = ("InternalIP", "InternalDNS", "ExternalIP", "ExternalD
 """Types of node addresses, the first that a node has being its target's address."""
 
 
-def node_source(key: str) -> str:
-    """The source of the node under the store key ``name``."""
-    return f"node/{key}"
-
-
-def build_node(key: str, node: Node) -> TargetGroup | None:
+def build_node(source: str, node: Node, _joined: Joined) -> TargetGroup | None:
     """The target group of one node, or None when it has no usable address: then its last group stays.
 
     Source: prometheus v3.x discovery/kubernetes/node.go buildNode, nodeAddress.
@@ -41,4 +37,4 @@ def build_node(key: str, node: Node) -> TargetGroup | None:
     for condition in node.status.conditions:
         labels[f"{_NODE}condition_{sanitize_label_name(condition.type.lower())}"] = condition.status.lower()
     add_object_meta(labels, node.metadata, "node")
-    return TargetGroup(node_source(key), (target,), labels)
+    return TargetGroup(source, (target,), labels)

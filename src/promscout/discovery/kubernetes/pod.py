@@ -6,41 +6,37 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import (
     NAMESPACE,
     PREFIX,
-    add_node_metadata,
+    add_namespace,
+    add_node,
     add_object_meta,
     join_host_port,
 )
-from promscout.kube.objects import Container, ContainerStatus, Node, Pod
+from promscout.kube.objects import Container, ContainerStatus, Owned, OwnerReference, Pod
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _POD: Final = PREFIX + "pod_"
-_CONTAINER: Final = _POD + "container_"
+CONTAINER: Final = _POD + "container_"
 
 
-def pod_source(key: str) -> str:
-    """The source of the pod under the store key ``namespace/name``."""
-    return f"pod/{key}"
-
-
-def build_pod(key: str, pod: Pod, *, node: Node | None = None, with_node: bool = False) -> TargetGroup:
+def build_pod(source: str, pod: Pod, joined: Joined) -> TargetGroup:
     """The target group of one pod.
 
-    The group is empty while the pod has no address, and, where node metadata is asked for (``with_node``), while its
-    ``node`` is not known: node selectors filter pods that way.
+    The group is empty while the pod has no address, and, where node metadata is asked for, when its node does not
+    exist: node selectors filter pods that way.
 
-    Source: prometheus v3.x discovery/kubernetes/pod.go buildPod, podLabels.
+    Source: prometheus v3.x discovery/kubernetes/pod.go buildPod.
     """
-    source = pod_source(key)
-    if not pod.status.pod_ip or (with_node and node is None):
+    if not pod.status.pod_ip or not _node_may_exist(pod.spec.node_name, joined):
         return TargetGroup(source)
-    labels = pod_labels(pod)
+    labels = pod_labels(pod, joined)
     labels[NAMESPACE] = pod.metadata.namespace
-    if node is not None:
-        add_node_metadata(labels, node)
+    add_node(labels, pod.spec.node_name, joined)
+    add_namespace(labels, pod.metadata.namespace, joined)
     targets = chain(
         _targets(pod.status.pod_ip, pod.spec.containers or (), pod.status.container_statuses, "false"),
         _targets(pod.status.pod_ip, pod.spec.init_containers, pod.status.init_container_statuses, "true"),
@@ -48,8 +44,11 @@ def build_pod(key: str, pod: Pod, *, node: Node | None = None, with_node: bool =
     return TargetGroup(source, tuple(targets), labels)
 
 
-def pod_labels(pod: Pod) -> dict[str, str]:
-    """The labels that every target of a pod shares, namespace and attached metadata excepted."""
+def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
+    """The labels that every target of a pod shares, in whatever role; namespace and node excepted.
+
+    Source: prometheus v3.x discovery/kubernetes/pod.go podLabels.
+    """
     status = pod.status
     labels = {
         _POD + "ip": status.pod_ip,
@@ -66,7 +65,32 @@ def pod_labels(pod: Pod) -> dict[str, str]:
             labels[_POD + "controller_kind"] = controller.kind
         if controller.name:
             labels[_POD + "controller_name"] = controller.name
+        _add_workload(labels, f"{pod.metadata.namespace}/{controller.name}", controller, joined)
     return labels
+
+
+def _add_workload(labels: dict[str, str], key: str, controller: OwnerReference, joined: Joined) -> None:
+    """Add the names of what stands behind the pod's controller."""
+    if controller.kind == "ReplicaSet" and joined.replica_set is not None:
+        name = _controller_name(joined.replica_set(key), "Deployment")
+        if name is not None:
+            labels[_POD + "deployment_name"] = name
+    elif controller.kind == "Job":
+        if joined.job_names:
+            labels[_POD + "job_name"] = controller.name
+        if joined.job is not None:
+            name = _controller_name(joined.job(key), "CronJob")
+            if name is not None:
+                labels[_POD + "cronjob_name"] = name
+
+
+def _controller_name(owned: Owned | None, kind: str) -> str | None:
+    controller = owned.metadata.controller if owned is not None else None
+    return controller.name if controller is not None and controller.kind == kind else None
+
+
+def _node_may_exist(name: str, joined: Joined) -> bool:
+    return joined.node is None or joined.node(name) is not None or not joined.nodes_are_complete()
 
 
 def _targets(
@@ -77,10 +101,10 @@ def _targets(
         ids.setdefault(status.name, status.container_id)
     for container in containers:
         common = {
-            _CONTAINER + "name": container.name,
-            _CONTAINER + "id": ids.get(container.name, ""),
-            _CONTAINER + "image": container.image,
-            _CONTAINER + "init": is_init,
+            CONTAINER + "name": container.name,
+            CONTAINER + "id": ids.get(container.name, ""),
+            CONTAINER + "image": container.image,
+            CONTAINER + "init": is_init,
         }
         if not container.ports:
             yield {ADDRESS: ip, **common}
@@ -89,7 +113,7 @@ def _targets(
             yield {
                 ADDRESS: join_host_port(ip, number),
                 **common,
-                _CONTAINER + "port_number": number,
-                _CONTAINER + "port_name": port.name,
-                _CONTAINER + "port_protocol": port.protocol,
+                CONTAINER + "port_number": number,
+                CONTAINER + "port_name": port.name,
+                CONTAINER + "port_protocol": port.protocol,
             }

@@ -1,0 +1,66 @@
+"""Role ``endpoints``: one target per address and port, and one per further container port of the pods behind."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from promscout.discovery.kubernetes.joined import Joined
+from promscout.discovery.kubernetes.labels import (
+    NAMESPACE,
+    PREFIX,
+    add_namespace,
+    add_node,
+    add_object_meta,
+    join_host_port,
+)
+from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
+from promscout.discovery.kubernetes.service import service_labels
+from promscout.kube.objects import EndpointAddress, EndpointPort, Endpoints
+from promscout.model.group import TargetGroup
+from promscout.model.labels import ADDRESS
+
+_ENDPOINT: Final = PREFIX + "endpoint_"
+
+
+def build_endpoints(source: str, endpoints: Endpoints, joined: Joined) -> TargetGroup:
+    """The target group of one Endpoints object, joined with its service, pods and nodes.
+
+    Source: prometheus v3.x discovery/kubernetes/endpoints.go buildEndpoints.
+    """
+    meta = endpoints.metadata
+    labels = {NAMESPACE: meta.namespace}
+    service = joined.service(f"{meta.namespace}/{meta.name}")
+    if service is not None:
+        labels.update(service_labels(service))
+    add_object_meta(labels, meta, "endpoints")
+    add_namespace(labels, meta.namespace, joined)
+    targets = PodBackedTargets(joined)
+    for subset in endpoints.subsets or ():
+        for port in subset.ports or ():
+            for ready, addresses in (("true", subset.addresses), ("false", subset.not_ready_addresses)):
+                for address in addresses or ():
+                    target = _target(address, port, ready, joined)
+                    targets.add(target, address.target_ref, port.port or 0, port.protocol or "")
+    return TargetGroup(source, targets.finish(), labels)
+
+
+def _target(address: EndpointAddress, port: EndpointPort, ready: str, joined: Joined) -> dict[str, str]:
+    target = {
+        ADDRESS: join_host_port(address.ip, port.port or 0),
+        _ENDPOINT + "port_name": port.name or "",
+        _ENDPOINT + "port_protocol": port.protocol or "",
+        _ENDPOINT + "ready": ready,
+    }
+    ref = address.target_ref
+    if ref is not None:
+        target[_ENDPOINT + "address_target_kind"] = ref.kind
+        target[_ENDPOINT + "address_target_name"] = ref.name
+    if address.node_name is not None:
+        target[_ENDPOINT + "node_name"] = address.node_name
+    if address.hostname:
+        target[_ENDPOINT + "hostname"] = address.hostname
+    node = address.node_name
+    if node is None and ref is not None and ref.kind == "Node":
+        node = ref.name
+    add_node(target, node, joined)
+    return target

@@ -1,0 +1,36 @@
+"""What a group shows of other objects than its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from promscout.kube.objects import Namespace, Node, Owned, Pod, Service
+
+T = TypeVar("T")
+
+Lookup: TypeAlias = Callable[[str], T | None]
+"""Gives the object under a store key, or None."""
+
+
+def nothing(_key: str) -> None:
+    """The lookup of a store that is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Lookups of the objects that a role joins; None where the configuration does not ask for that object.
+
+    ``nodes_are_complete`` tells whether a node that is not found does not exist (or is filtered by a selector), as
+    opposed to not being known.
+    """
+
+    node: Lookup[Node] | None = None
+    namespace: Lookup[Namespace] | None = None
+    replica_set: Lookup[Owned] | None = None
+    job: Lookup[Owned] | None = None
+    job_names: bool = False
+    service: Lookup[Service] = nothing
+    pod: Lookup[Pod] = nothing
+    nodes_are_complete: Callable[[], bool] = lambda: True

@@ -1,0 +1,85 @@
+"""Targets of endpoints that pods stand behind: the pods' labels, and ports that no endpoint names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promscout.discovery.kubernetes.joined import Joined
+from promscout.discovery.kubernetes.labels import join_host_port
+from promscout.discovery.kubernetes.pod import CONTAINER, pod_labels
+from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
+from promscout.model.labels import ADDRESS
+
+
+class PodBackedTargets:
+    """Collects the targets of one Endpoints or EndpointSlice object.
+
+    Source: prometheus v3.x discovery/kubernetes/endpoints.go buildEndpoints, endpointslice.go buildEndpointSlice.
+    """
+
+    def __init__(self, joined: Joined) -> None:
+        self._joined = joined
+        self._targets: list[dict[str, str]] = []
+        self._pods: dict[str, tuple[Pod, dict[str, str], set[int]]] = {}
+
+    def add(self, target: dict[str, str], ref: ObjectReference | None, port: int | None, protocol: str | None) -> None:
+        """Add the target of one address and port; where ``ref`` is a known pod, with that pod's labels.
+
+        ``protocol``, where given, is shown as the container port's protocol instead of the container's own.
+        """
+        self._targets.append(target)
+        pod = self._joined.pod(ref.key) if ref is not None and ref.kind == "Pod" else None
+        if ref is None or pod is None:
+            return
+        entry = self._pods.get(ref.key)
+        if entry is None:
+            entry = self._pods[ref.key] = (pod, pod_labels(pod, self._joined), set())
+        _, labels, ports = entry
+        target.update(labels)
+        if port is not None:
+            ports.add(port)
+            self._add_container(target, pod, port, protocol)
+
+    def finish(self) -> tuple[dict[str, str], ...]:
+        """All targets: those added, then one for each container port of their pods that no endpoint has."""
+        for pod, labels, ports in self._pods.values():
+            if not pod.status.pod_ip:
+                continue
+            for container, port, is_init in _container_ports(pod):
+                if port.container_port not in ports:
+                    self._targets.append(
+                        {
+                            ADDRESS: join_host_port(pod.status.pod_ip, port.container_port),
+                            **_container_labels(container, port, is_init, port.protocol),
+                            **labels,
+                        }
+                    )
+        return tuple(self._targets)
+
+    @staticmethod
+    def _add_container(target: dict[str, str], pod: Pod, number: int, protocol: str | None) -> None:
+        """Add the labels of the container that has port ``number``: of the last one, and of its first such port."""
+        matched: Container | None = None
+        for container, port, is_init in _container_ports(pod):
+            if port.container_port == number and container is not matched:
+                matched = container
+                shown = port.protocol if protocol is None else protocol
+                target.update(_container_labels(container, port, is_init, shown))
+
+
+def _container_ports(pod: Pod) -> Iterator[tuple[Container, ContainerPort, bool]]:
+    for containers, is_init in ((pod.spec.containers or (), False), (pod.spec.init_containers, True)):
+        for container in containers:
+            for port in container.ports:
+                yield container, port, is_init
+
+
+def _container_labels(container: Container, port: ContainerPort, is_init: bool, protocol: str) -> dict[str, str]:
+    return {
+        CONTAINER + "name": container.name,
+        CONTAINER + "image": container.image,
+        CONTAINER + "port_name": port.name,
+        CONTAINER + "port_number": str(port.container_port),
+        CONTAINER + "port_protocol": protocol,
+        CONTAINER + "init": "true" if is_init else "false",
+    }
