@@ -6,7 +6,7 @@ import pytest
 from promscout.discovery.kubernetes.endpoints import build_endpoints
 from promscout.discovery.kubernetes.endpointslice import build_endpoint_slice
 from promscout.discovery.kubernetes.ingress import build_ingress
-from promscout.discovery.kubernetes.joined import Joined
+from promscout.discovery.kubernetes.joined import Joined, nothing
 from promscout.discovery.kubernetes.node import build_node
 from promscout.discovery.kubernetes.pod import build_pod
 from promscout.discovery.kubernetes.service import build_service
