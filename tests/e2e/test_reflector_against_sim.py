@@ -77,6 +77,12 @@ async def cluster():
         yield cluster
 
 
+@pytest.fixture(params=["streaming lists", "paged lists"], autouse=True)
+def list_style(request, cluster):
+    cluster.apiserver.faults.no_watch_list = request.param == "paged lists"
+    return request.param
+
+
 @asynccontextmanager
 async def _informer(cluster, scope=None):
     failures = Failures()
@@ -99,14 +105,14 @@ async def test_a_store_follows_creations_updates_and_deletions(cluster):
         assert (informer.status.lists, informer.status.watches, failures.count) == (1, 1, 0)
 
 
-async def test_lists_longer_than_a_page_arrive_whole(cluster):
+async def test_lists_longer_than_a_page_arrive_whole(cluster, list_style):
     for number in range(1200):
         cluster.store.create(sim.PODS, _pod(f"many{number}"), "default")
     async with _informer(cluster) as (informer, _):
-        sizes = []
-        informer.store.subscribe(lambda *_: sizes.append(len(informer.store)))
         await informer.wait_synced()
         assert len(informer.store) == 1203
+        pages = [one for one in cluster.apiserver.requests if not one.is_watch]
+        assert len(pages) == (3 if list_style == "paged lists" else 0)
 
 
 async def test_a_scope_narrows_to_a_namespace_and_a_selector(cluster):

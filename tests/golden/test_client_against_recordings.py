@@ -64,7 +64,7 @@ async def _client(*names, cut=None):
 
 async def _watch(client, resource):
     events = client.watch(resource, Scope(), resource_version="1", close_after=1, idle_timeout=5)
-    return [event async for event in events]
+    return [event async for batch in events for event in batch.events]
 
 
 REFUSALS = {

@@ -67,10 +67,22 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent(Generic[T]):
-    """One event of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK (errors are raised)."""
+    """One event of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK (errors are raised).
+
+    ``ends_list`` marks the bookmark after the last object of a streaming list.
+    """
 
     type: str
     object: T
+    ends_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchBatch(Generic[T]):
+    """Events that arrived together, in their order, and the bytes they took."""
+
+    events: list[WatchEvent[T]]
+    bytes: int
 
 
 class _ErrorEvent(msgspec.Struct):
@@ -99,6 +111,7 @@ def _event_decoder(item: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct(f"{item.__name__}Event", [("type", str), ("object", item)]))
 
 
+_END_OF_LIST: Final = b'"k8s.io/initial-events-end":"true"'
 _STATUS: Final = msgspec.json.Decoder(Status)
 _ERROR_EVENT: Final = msgspec.json.Decoder(_ErrorEvent)
 
@@ -124,7 +137,19 @@ def decode_event(line: bytes | bytearray, resource: Resource[T]) -> WatchEvent[T
         if failure.type != "ERROR":
             raise ApiUnreachableError(f"not a watch event of {resource.plural}: {cause}")
         raise failure.object.error()
-    return WatchEvent(event.type, event.object)
+    return WatchEvent(event.type, event.object, event.type == "BOOKMARK" and _END_OF_LIST in line)
+
+
+def _decode_events(lines: list[bytearray], resource: Resource[T]) -> tuple[list[WatchEvent[T]], KubeError | None]:
+    """The events of ``lines`` up to the first that is a failure, and that failure."""
+    events = []
+    for line in lines:
+        if line:
+            try:
+                events.append(decode_event(line, resource))
+            except KubeError as error:
+                return events, error
+    return events, None
 
 
 class ApiClient:
@@ -159,12 +184,20 @@ class ApiClient:
         return Page(listing.items or [], meta.resource_version, meta.continue_, len(body))
 
     async def watch(
-        self, resource: Resource[T], scope: Scope, *, resource_version: str, close_after: int, idle_timeout: float
-    ) -> AsyncGenerator[WatchEvent[T], None]:
+        self,
+        resource: Resource[T],
+        scope: Scope,
+        *,
+        resource_version: str | None,
+        close_after: int,
+        idle_timeout: float,
+    ) -> AsyncGenerator[WatchBatch[T], None]:
         """The events after ``resource_version``, over one connection, until the server closes it.
 
+        With None the watch begins with a streaming list: every object as ADDED, then a bookmark that ``ends_list``.
+
         The server is asked to close after ``close_after`` seconds and to send bookmarks. An answer that is silent for
-        ``idle_timeout`` seconds ends the watch as if the server had closed it.
+        ``idle_timeout`` seconds ends the watch as if the server had closed it. Events before a failure are given out.
 
         Raises:
             ExpiredError: list again.
@@ -173,9 +206,12 @@ class ApiClient:
         params = scope.params() | {
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "resourceVersion": resource_version,
             "timeoutSeconds": str(close_after),
         }
+        if resource_version is None:
+            params |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        else:
+            params["resourceVersion"] = resource_version
         limits = aiohttp.ClientTimeout(total=None, sock_connect=LIST_TIMEOUT, sock_read=idle_timeout)
         async with self._get(resource, scope, params, limits) as response:
             buffer = bytearray()
@@ -186,10 +222,11 @@ class ApiClient:
                         raise ApiUnreachableError(f"a watch event of {resource.plural} exceeds {_MAX_EVENT} bytes")
                     continue
                 *lines, rest = buffer.split(b"\n")
-                buffer = rest
-                for line in lines:
-                    if line:
-                        yield decode_event(line, resource)
+                size, buffer = len(buffer) - len(rest), rest
+                events, failure = _decode_events(lines, resource)
+                yield WatchBatch(events, size)
+                if failure is not None:
+                    raise failure
 
     @staticmethod
     async def _read(response: aiohttp.ClientResponse) -> bytes:

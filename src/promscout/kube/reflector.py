@@ -13,7 +13,7 @@ import structlog
 
 from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
 from promscout.kube.backoff import Backoff
-from promscout.kube.client import ApiClient, WatchEvent
+from promscout.kube.client import ApiClient, WatchBatch, WatchEvent
 from promscout.kube.objects import KubeObject, object_key, take_resource_version
 from promscout.kube.resource import Resource, Scope
 from promscout.kube.store import Store
@@ -28,6 +28,9 @@ MIN_WATCH_TIMEOUT: Final = 300
 
 IDLE_TIMEOUT: Final = 150.0
 """Seconds of silence after which a watch counts as dead: servers send a bookmark about every minute."""
+
+NO_STREAM: Final = (400, 422, 500, 501)
+"""Codes of a server that does not offer streaming lists: it refuses the parameters, or its storage cannot do it."""
 
 HEALTHY_AFTER: Final = 1.0
 """Seconds a watch must have lasted, when it brought no event, for its end to count as normal."""
@@ -47,8 +50,8 @@ class ReflectorMetrics(Protocol):
 class ReflectorStatus:
     """What a reflector is doing, for people.
 
-    ``last_error`` is empty while things work; ``lists`` and ``watches`` count what was opened since the start;
-    ``bytes`` is what lists have cost.
+    ``last_error`` is empty while things work; ``lists`` and ``watches`` count what was opened since the start, and
+    ``bytes`` what was received; ``last_seen`` is the event loop's time of the last sign of life, None before the first.
     """
 
     synced: bool = False
@@ -58,6 +61,7 @@ class ReflectorStatus:
     events: int = 0
     bookmarks: int = 0
     bytes: int = 0
+    last_seen: float | None = None
     last_error: str = ""
     forbidden: bool = False
 
@@ -96,6 +100,7 @@ class Reflector(Generic[T]):
         self._on_failed = on_failed
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not cryptography
         self._backoff = Backoff(rng=self._rng)
+        self._can_stream = True
         self.status = ReflectorStatus()
         self._log = _log.bind(resource=resource.plural, **{k: v for k, v in _described(scope).items() if v})
 
@@ -103,7 +108,10 @@ class Reflector(Generic[T]):
         """List and watch until cancelled."""
         while True:
             try:
-                await self._list()
+                if self._can_stream:
+                    await self._list_by_stream()
+                else:
+                    await self._list()
                 await self._watch_until_expired()
             except ExpiredError as error:
                 # Normal after a long silence or a compaction, but a server may also expire everything at once.
@@ -122,6 +130,60 @@ class Reflector(Generic[T]):
         self._on_failed()
         await asyncio.sleep(delay)
 
+    async def _list_by_stream(self) -> None:
+        """List by a watch that begins with every object; from a server that has no such thing, in pages."""
+        lists = self.status.lists
+        try:
+            await self._stream()
+        except ExpiredError:
+            raise
+        except ApiStatusError as error:
+            if self.status.lists > lists or error.code not in NO_STREAM:
+                raise
+            self._log.info("the API server cannot stream lists, reading pages instead", reason=error.message)
+        except ApiUnreachableError:
+            if self.status.lists == lists:
+                raise
+        if self.status.lists == lists:
+            self._can_stream = False
+            await self._list()
+
+    async def _stream(self) -> None:
+        """Open a watch that begins with a list, and follow it until it ends."""
+        objects: dict[str, T] = {}
+        listed = False
+        events = self._client.watch(
+            self._resource,
+            self._scope,
+            resource_version=None,
+            close_after=self._watch_seconds(),
+            idle_timeout=IDLE_TIMEOUT,
+        )
+        async with aclosing(events):
+            async for batch in events:
+                self._seen(batch)
+                for event in batch.events:
+                    if listed:
+                        self._apply(event)
+                    else:
+                        listed = self._collect(event, objects)
+                if listed:
+                    self._backoff.reset()
+
+    def _collect(self, event: WatchEvent[T], objects: dict[str, T]) -> bool:
+        """Add an event of a streaming list to ``objects``; True when it was the last and the store has them."""
+        version = take_resource_version(event.object)
+        if event.type == "BOOKMARK":
+            if event.ends_list:
+                self.status.watches += 1
+                self._listed(objects, version)
+            return event.ends_list
+        if event.type == "DELETED":
+            objects.pop(object_key(event.object), None)
+        else:
+            objects[object_key(event.object)] = event.object
+        return False
+
     async def _list(self) -> None:
         objects: dict[str, T] = {}
         resume = ""
@@ -134,8 +196,13 @@ class Reflector(Generic[T]):
             resume = page.next
             if not resume:
                 break
+        self._listed(objects, page.resource_version)
+
+    def _listed(self, objects: dict[str, T], version: str) -> None:
+        """A complete list is there."""
         self.status.lists += 1
-        self.status.resource_version = page.resource_version
+        self.status.resource_version = version
+        self.status.last_seen = asyncio.get_running_loop().time()
         self._recovered()
         self._store.replace(objects)
         if not self.status.synced:
@@ -172,15 +239,25 @@ class Reflector(Generic[T]):
             self._resource,
             self._scope,
             resource_version=self.status.resource_version,
-            close_after=int(MIN_WATCH_TIMEOUT * self._rng.uniform(1.0, 2.0)),
+            close_after=self._watch_seconds(),
             idle_timeout=IDLE_TIMEOUT,
         )
         async with aclosing(events):
-            async for event in events:
-                self._apply(event)
-                # Not after a list: a server that lists and then refuses to watch must meet ever longer pauses.
-                self._backoff.reset()
-                self._recovered()
+            async for batch in events:
+                self._seen(batch)
+                for event in batch.events:
+                    self._apply(event)
+                if batch.events:
+                    # Not after a list: a server that lists and then refuses to watch must meet ever longer pauses.
+                    self._backoff.reset()
+                    self._recovered()
+
+    def _watch_seconds(self) -> int:
+        return int(MIN_WATCH_TIMEOUT * self._rng.uniform(1.0, 2.0))
+
+    def _seen(self, batch: WatchBatch[T]) -> None:
+        self.status.bytes += batch.bytes
+        self.status.last_seen = asyncio.get_running_loop().time()
 
     def _recovered(self) -> None:
         if self.status.last_error:
