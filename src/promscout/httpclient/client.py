@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,6 +14,7 @@ import yarl
 from multidict import CIMultiDict
 
 from promscout.httpclient.config import Header, HTTPClientConfig, OAuth2
+from promscout.httpclient.credentials import ConfiguredCredentials, Credential, CredentialSource, basic_header
 from promscout.httpclient.files import SecretText
 from promscout.httpclient.oauth2 import TokenSource
 from promscout.httpclient.proxy import ProxyChoice
@@ -34,14 +35,25 @@ class HTTPClient:
 
     Guarantees: credentials and certificates that come from files are those of the files at each request; they are
     never sent to another origin after a redirect; leaving the context closes every connection. It keeps no cookies
-    and never reads ``~/.netrc``.
+    and never reads ``~/.netrc``. A request without a body that is answered 401 is sent once more if the source of the
+    credentials has others by then.
 
     Every failure to get an answer is an ``aiohttp.ClientError``, ``TimeoutError`` or ``OSError`` whose text is fit for
     users and has no secret in it.
     """
 
-    def __init__(self, config: HTTPClientConfig, *, user_agent: str, max_connections: int = 0) -> None:
-        """Prepare a client; no connection is made. ``max_connections`` 0 is no limit."""
+    def __init__(
+        self,
+        config: HTTPClientConfig,
+        *,
+        user_agent: str,
+        max_connections: int = 0,
+        credentials: CredentialSource | None = None,
+    ) -> None:
+        """Prepare a client; no connection is made.
+
+        ``max_connections`` 0 is no limit. ``credentials`` is used in place of what ``config`` says about them.
+        """
         self._config = config
         self._user_agent = user_agent
         self._max_connections = max_connections
@@ -54,46 +66,41 @@ class HTTPClient:
         self._headers = [
             (name, text) for name, header in config.http_headers.items() for text in _header_texts(name, header)
         ]
-        self._credentials = _Credentials(config)
-        self._tokens, self._token_client = self._token_source(config.oauth2)
+        self._credentials: CredentialSource = credentials or self._configured_credentials(config)
         self._session: aiohttp.ClientSession | None = None
 
-    def _token_source(self, oauth2: OAuth2 | None) -> tuple[TokenSource | None, HTTPClient | None]:
+    def _configured_credentials(self, config: HTTPClientConfig) -> CredentialSource:
+        oauth2: OAuth2 | None = config.oauth2
         if oauth2 is None:
-            return None, None
-        client = HTTPClient(
-            HTTPClientConfig(
-                tls_config=oauth2.tls_config,
-                proxy_url=oauth2.proxy_url,
-                no_proxy=oauth2.no_proxy,
-                proxy_from_environment=oauth2.proxy_from_environment,
-                proxy_connect_header=oauth2.proxy_connect_header,
-            ),
-            user_agent=self._user_agent,
+            return ConfiguredCredentials(config)
+        way = HTTPClientConfig(
+            tls_config=oauth2.tls_config,
+            proxy_url=oauth2.proxy_url,
+            no_proxy=oauth2.no_proxy,
+            proxy_from_environment=oauth2.proxy_from_environment,
+            proxy_connect_header=oauth2.proxy_connect_header,
         )
-        return TokenSource(oauth2, client), client
+        return TokenSource(oauth2, HTTPClient(way, user_agent=self._user_agent))
 
     async def __aenter__(self) -> Self:
+        await self._credentials.__aenter__()
         connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent},
         )
-        if self._token_client is not None:
-            await self._token_client.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._tokens is not None:
-            await self._tokens.close()
-        if self._token_client is not None:
-            await self._token_client.__aexit__(kind, error, traceback)
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        try:
+            await self._credentials.__aexit__(kind, error, traceback)
+        finally:
+            if self._session is not None:
+                session, self._session = self._session, None
+                await session.close()
 
     @asynccontextmanager
     async def request(
@@ -118,27 +125,69 @@ class HTTPClient:
         """
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
-        target = _target(url)
-        wanted = await self._request_headers(headers or {})
-        if "Authorization" in wanted:
-            target = target.with_user(None)
-        proxy, proxy_headers = self._way(target, wanted)
+        send = partial(
+            self._send,
+            self._session,
+            method,
+            _target(url),
+            headers or {},
+            params=params,
+            data=data,
+            auto_decompress=auto_decompress,
+            skip_auto_headers=() if auto_decompress else ("Accept-Encoding",),
+            timeout=_timeout(timeout),
+        )
+        credential = (
+            Credential() if "Authorization" in CIMultiDict(headers or {}) else await self._credentials.credential()
+        )
+        response = await send(credential)
+        if response.status == 401 and data is None and credential != Credential():
+            response = await self._again(send, credential, response)
+        async with response:
+            yield response
+
+    async def _again(
+        self,
+        send: Callable[[Credential], Awaitable[aiohttp.ClientResponse]],
+        credential: Credential,
+        refusal: aiohttp.ClientResponse,
+    ) -> aiohttp.ClientResponse:
+        """The answer to the same request with another credential, or the refusal where there is none."""
         try:
-            response = await self._session.request(
+            other = await self._credentials.rejected(credential)
+        except BaseException:
+            refusal.close()
+            raise
+        if other is None:
+            return refusal
+        refusal.release()
+        return await send(other)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: yarl.URL,
+        given: Mapping[str, str],
+        credential: Credential,
+        **options: Any,  # noqa: ANN401 - aiohttp's
+    ) -> aiohttp.ClientResponse:
+        headers = self._request_headers(given, credential)
+        if "Authorization" in headers:
+            target = target.with_user(None)
+        proxy, proxy_headers = self._way(target, headers)
+        try:
+            return await session.request(
                 method,
                 target,
-                headers=wanted,
-                params=params,
-                data=data,
-                ssl=self._tls.get(),
+                headers=headers,
+                ssl=self._tls.get(credential),
                 server_hostname=self._server_name,
                 proxy=proxy,
                 proxy_headers=proxy_headers,
                 allow_redirects=self._config.follow_redirects,
                 max_redirects=MAX_REDIRECTS,
-                auto_decompress=auto_decompress,
-                skip_auto_headers=() if auto_decompress else ("Accept-Encoding",),
-                timeout=_timeout(timeout),
+                **options,
             )
         except aiohttp.ClientConnectorCertificateError as error:
             raise aiohttp.ClientConnectionError(_certificate_problem(error)) from error
@@ -149,8 +198,6 @@ class HTTPClient:
             raise
         except ValueError as error:  # a header with a line feed, for example from a token file with two lines
             raise aiohttp.ClientError(f"the request cannot be sent: {error}") from error
-        async with response:
-            yield response
 
     def _way(self, target: yarl.URL, headers: CIMultiDict[str]) -> tuple[yarl.URL | None, CIMultiDict[str] | None]:
         """The proxy for ``target`` and the headers of its CONNECT request; ``headers`` gets what a plain proxy needs.
@@ -162,49 +209,17 @@ class HTTPClient:
             return None, None
         for_tunnel = self._proxy_headers.copy()
         if proxy.user is not None:
-            credentials = _basic(proxy.user, proxy.password or "")
+            credentials = basic_header(proxy.user, proxy.password or "")
             (for_tunnel if target.scheme == "https" else headers)["Proxy-Authorization"] = credentials
         return proxy.with_user(None), for_tunnel
 
-    async def _request_headers(self, given: Mapping[str, str]) -> CIMultiDict[str]:
+    def _request_headers(self, given: Mapping[str, str], credential: Credential) -> CIMultiDict[str]:
         headers = CIMultiDict((name, text.read()) for name, text in self._headers)
         for name, value in given.items():
             headers[name] = value
-        if "Authorization" not in headers:
-            value = await self._tokens.header() if self._tokens else self._credentials.header()
-            if value:
-                headers["Authorization"] = value
+        if credential.header:
+            headers["Authorization"] = credential.header
         return headers
-
-
-class _Credentials:
-    """The Authorization header that ``basic_auth`` or ``authorization`` asks for."""
-
-    def __init__(self, config: HTTPClientConfig) -> None:
-        basic, authorization = config.basic_auth, config.authorization
-        self._type = authorization.type if authorization else ""
-        self._parts: list[SecretText] = []
-        if basic:
-            self._parts = [
-                SecretText(basic.username, basic.username_file, "basic auth username"),
-                SecretText(basic.password, basic.password_file, "basic auth password"),
-            ]
-        elif authorization:
-            self._parts = [
-                SecretText(authorization.credentials, authorization.credentials_file, "authorization credentials")
-            ]
-        self._made: tuple[list[str], str] = ([], "")
-
-    def header(self) -> str:
-        """The value of the header, or an empty text for none."""
-        texts = [part.read() for part in self._parts]
-        if texts != self._made[0]:
-            self._made = texts, _basic(*texts) if len(texts) == 2 else f"{self._type} {texts[0]}"
-        return self._made[1]
-
-
-def _basic(user: str, password: str) -> str:
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _target(url: str | URL | yarl.URL) -> yarl.URL:

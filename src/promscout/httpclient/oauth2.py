@@ -7,14 +7,17 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 from urllib.parse import parse_qs, quote_plus
 
 import aiohttp
 import msgspec
 
 from promscout.httpclient.config import OAuth2
+from promscout.httpclient.credentials import Credential
 from promscout.httpclient.files import SecretText
+from promscout.httpclient.single_flight import SingleFlight
 
 FETCH_TIMEOUT: Final = 30.0
 """Seconds for one token request."""
@@ -26,8 +29,8 @@ _MAX_BODY: Final = 1 << 20
 _TYPES: Final = {"bearer": "Bearer", "mac": "MAC", "basic": "Basic"}
 
 
-class Requester(Protocol):
-    """What sends the token request."""
+class Requester(AbstractAsyncContextManager[Any], Protocol):
+    """What sends the token request; entered and left together with the source."""
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], data: Mapping[str, str], timeout: float
@@ -44,7 +47,7 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    header: str
+    credential: Credential
     secret: str
     good_until: float  # by the loop's clock
 
@@ -60,31 +63,34 @@ class TokenSource:
         self._requester = requester
         self._secret = SecretText(config.client_secret, config.client_secret_file, "oauth2 client secret")
         self._token: _Token | None = None
-        self._fetching: asyncio.Task[_Token] | None = None
+        self._fetching: SingleFlight[_Token] = SingleFlight("oauth2 token")
         self._in_header = True
 
-    async def header(self) -> str:
-        """The value of the Authorization header.
+    async def __aenter__(self) -> Self:
+        await self._requester.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._fetching.close()
+        await self._requester.__aexit__(kind, error, traceback)
+
+    async def credential(self) -> Credential:
+        """The token, fetched anew when it expires or the client secret changes.
 
         Raises:
             aiohttp.ClientError: no token can be had; the message has no secret.
         """
         secret = self._secret.read()
         loop = asyncio.get_running_loop()
-        if self._token and self._token.secret == secret and loop.time() < self._token.good_until:
-            return self._token.header
-        if self._fetching is None or self._fetching.done():
-            self._fetching = loop.create_task(self._fetch(secret), name="oauth2 token")
-            self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())
-        # One caller that gives up must not cost the others their token.
-        self._token = await asyncio.shield(self._fetching)
-        return self._token.header
+        if not (self._token and self._token.secret == secret and loop.time() < self._token.good_until):
+            self._token = await self._fetching.run(lambda: self._fetch(secret))
+        return self._token.credential
 
-    async def close(self) -> None:
-        """Give up a request under way."""
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+    async def rejected(self, credential: Credential) -> Credential | None:  # noqa: ARG002 - as the protocol says
+        """None: a token is used until it expires, so that targets that refuse it do not flood the token server."""
+        return None
 
     async def _fetch(self, secret: str) -> _Token:
         try:
@@ -103,9 +109,8 @@ class TokenSource:
             raise aiohttp.ClientError(f"cannot fetch an OAuth2 token: {error}") from error
         lifetime = _seconds(answer.expires_in)
         until = asyncio.get_running_loop().time() + lifetime - EARLY if lifetime else float("inf")
-        return _Token(
-            f"{_TYPES.get(answer.token_type.lower(), answer.token_type)} {answer.access_token}", secret, until
-        )
+        kind = _TYPES.get(answer.token_type.lower(), answer.token_type)
+        return _Token(Credential(f"{kind} {answer.access_token}"), secret, until)
 
     async def _ask(self, secret: str) -> _Answer:
         config = self._config

@@ -8,8 +8,11 @@ from tempfile import NamedTemporaryFile
 from typing import Final
 
 import aiohttp
+import msgspec
 
+from promscout.httpclient.credentials import Credential
 from promscout.httpclient.files import Version, read_small, version_of
+from promscout.httpclient.secret import Secret
 from promscout.httpclient.tls import TLSConfig, TLSVersion
 
 _VERSIONS: Final = {
@@ -40,7 +43,7 @@ def make_context(config: TLSConfig) -> ssl.SSLContext:
     if config.max_version:
         context.maximum_version = _VERSIONS[config.max_version]
     if config.cert or config.cert_file:
-        _load_client_certificate(context, config)
+        load_client_certificate(context, config)
     return context
 
 
@@ -55,7 +58,12 @@ def _trusted(config: TLSConfig) -> str:
     return text
 
 
-def _load_client_certificate(context: ssl.SSLContext, config: TLSConfig) -> None:
+def load_client_certificate(context: ssl.SSLContext, config: TLSConfig) -> None:
+    """Make ``context`` present the client certificate of ``config``.
+
+    Raises:
+        OSError, ValueError: it, or its key, cannot be read or used; the message names which.
+    """
     # OpenSSL reads chains and keys from files only; text is put into files that only this user can read.
     with ExitStack() as stack:
         paths = []
@@ -89,22 +97,32 @@ class TLSContext:
         self._config = config
         self._files = tuple(path for path in (config.ca_file, config.cert_file, config.key_file) if path)
         self._default = config in (TLSConfig(), TLSConfig(server_name=config.server_name))
-        self._versions: tuple[Version, ...] = ()
+        self._made_of: tuple[tuple[Version, ...], str, Secret] | None = None
         self._context: ssl.SSLContext | None = None
 
-    def get(self) -> ssl.SSLContext | bool:
+    def get(self, credential: Credential) -> ssl.SSLContext | bool:
         """The context to use now, or True for the process-wide default one. Costs a ``stat`` per file.
+
+        The certificate of ``credential``, where it has one, is presented in place of a configured one. A changed
+        certificate gives another context, and so other connections.
 
         Raises:
             aiohttp.ClientError: a certificate or key cannot be read or used.
         """
-        if self._default:
+        if self._default and not credential.cert:
             return True
         try:
-            versions = tuple(version_of(path) for path in self._files)
-            if self._context is None or versions != self._versions:
-                self._context = make_context(self._config)
-                self._versions = versions
+            made_of = tuple(version_of(path) for path in self._files), credential.cert, credential.key
+            if self._context is None or made_of != self._made_of:
+                self._context = make_context(self._with(credential))
+                self._made_of = made_of
         except (OSError, ValueError) as error:
             raise aiohttp.ClientError(f"unable to set up TLS: {error}") from error
         return self._context
+
+    def _with(self, credential: Credential) -> TLSConfig:
+        if not credential.cert:
+            return self._config
+        return msgspec.structs.replace(
+            self._config, cert=credential.cert, cert_file="", key=credential.key, key_file=""
+        )
