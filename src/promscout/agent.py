@@ -16,6 +16,7 @@ from promscout.discovery.channel import DEFAULT_INTERVAL
 from promscout.discovery.config import StaticSDConfig
 from promscout.discovery.kubernetes.config import KubernetesSDConfig
 from promscout.discovery.kubernetes.discoverer import KubernetesFactory
+from promscout.discovery.kubernetes.status import WatchCollector, watch_statuses
 from promscout.discovery.manager import DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.discovery.static import StaticDiscoverer
@@ -74,7 +75,8 @@ class Agent:
     Guarantees: ``run`` ends by ``stop`` or cancellation, within 5 s, with no task, socket or child left; loops stop
     first, then what was scraped is delivered as far as time allows. A reload with a bad configuration changes nothing.
 
-    ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``.
+    ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``. ``strict_discovery``
+    waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Agent:
         *,
         listen: Listen | None = None,
         discovery_interval: float = DEFAULT_INTERVAL,
+        strict_discovery: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self._load = load
@@ -94,15 +97,16 @@ class Agent:
         discovery_metrics = DiscoveryMetrics(self.registry)
         clock = clock or SystemClock()
         self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
-        self.informers = SharedInformers(discovery_metrics)
+        self._informers = SharedInformers(discovery_metrics)
         self.discovery = DiscoveryManager(
             {
-                KubernetesSDConfig: KubernetesFactory(self.informers, discovery_metrics),
+                KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),
                 StaticSDConfig: StaticDiscoverer,
             },
             discovery_metrics,
             interval=discovery_interval,
         )
+        self.registry.register(WatchCollector(lambda: watch_statuses(self.discovery.providers)))
         self.scrape = ScrapeManager(ScrapeContext(self.remote_write, clock, ScrapeMetrics(self.registry)))
         listen = listen or Listen()
         self.web = WebServer(self, host=listen.host, port=listen.port)
@@ -147,7 +151,7 @@ class Agent:
 
     async def _discover_and_scrape(self, group: asyncio.TaskGroup) -> None:
         """Run everything between the API server and the appender until stopped; leaving ends every loop."""
-        async with self.informers, self.discovery, self.scrape:
+        async with self._informers, self.discovery, self.scrape:
             self._apply(self._config)
             scraping = group.create_task(self.scrape.run(self.discovery.receive), name="scrape manager")
             self._ready.set()

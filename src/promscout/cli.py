@@ -87,6 +87,12 @@ def run(  # noqa: PLR0917 - typer reads the command's options from its parameter
     discovery_interval: Annotated[
         str, typer.Option(metavar="DURATION", help="Least time between two syncs of a job while targets keep changing.")
     ] = "1s",
+    strict_discovery: Annotated[
+        bool,
+        typer.Option(
+            help="Give a Kubernetes job no targets before every resource it may show is there, as Prometheus does."
+        ),
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(help="Least severe log lines to show.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
 ) -> None:
@@ -98,7 +104,7 @@ def run(  # noqa: PLR0917 - typer reads the command's options from its parameter
     configure_logs(log_level, log_format)
     try:
         with DataDir(data_dir):
-            asyncio.run(_run_agent(config, address, interval))
+            asyncio.run(_run_agent(config, address, interval, strict=strict_discovery))
     except ConfigError as error:
         _refuse_config(error, CANNOT_RUN)
     except (DataDirError, OSError) as error:
@@ -106,8 +112,10 @@ def run(  # noqa: PLR0917 - typer reads the command's options from its parameter
         raise typer.Exit(CANNOT_RUN) from None
 
 
-async def _run_agent(config: Path, listen: Listen, discovery_interval: float) -> None:
-    agent = Agent(lambda: load_config(config), listen=listen, discovery_interval=discovery_interval)
+async def _run_agent(config: Path, listen: Listen, discovery_interval: float, *, strict: bool) -> None:
+    agent = Agent(
+        lambda: load_config(config), listen=listen, discovery_interval=discovery_interval, strict_discovery=strict
+    )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from harness.waiting import until
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
 from promscout.kube.informer import SharedInformers
@@ -63,12 +63,6 @@ def _served(cluster):
     return {f"{one.namespace}/{one.name}" for one in cluster.store.list(sim.PODS)}
 
 
-async def _until(condition: Callable[[], bool], seconds: float = 15):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture
 async def cluster():
     async with SimCluster() as cluster:
@@ -100,8 +94,8 @@ async def test_a_store_follows_creations_updates_and_deletions(cluster):
         cluster.store.create(sim.PODS, _pod("new"), "default")
         _label(cluster, "p0", "1")
         cluster.store.delete(sim.PODS, "default", "p1")
-        await _until(lambda: set(informer.store) == {"default/p0", "default/p2", "default/new"})
-        await _until(lambda: (informer.store.get("default/p0").metadata.labels or {}).get("step") == "1")
+        await until(lambda: set(informer.store) == {"default/p0", "default/p2", "default/new"})
+        await until(lambda: (informer.store.get("default/p0").metadata.labels or {}).get("step") == "1")
         assert (informer.status.lists, informer.status.watches, failures.count) == (1, 1, 0)
 
 
@@ -126,7 +120,7 @@ async def test_a_scope_narrows_to_a_namespace_and_a_selector(cluster):
 async def test_a_server_that_is_down_at_the_start_is_found_when_it_comes_up(cluster):
     await cluster.apiserver.stop()
     async with _informer(cluster) as (informer, failures):
-        await _until(lambda: failures.count >= 1)
+        await until(lambda: failures.count >= 1)
         assert informer.status.last_error
         assert not informer.status.synced
         await cluster.apiserver.start()
@@ -142,10 +136,10 @@ async def test_while_the_server_is_away_the_store_stays_and_afterwards_catches_u
         await cluster.apiserver.stop()
         cluster.store.create(sim.PODS, _pod("meanwhile"), "default")
         cluster.store.delete(sim.PODS, "default", "p0")
-        await _until(lambda: failures.count >= 2)
+        await until(lambda: failures.count >= 2)
         assert set(informer.store) == {"default/p0", "default/p1", "default/p2"}
         await cluster.apiserver.start()
-        await _until(lambda: set(informer.store) == _served(cluster))
+        await until(lambda: set(informer.store) == _served(cluster))
         assert set(replica.objects) == _served(cluster)
 
 
@@ -158,7 +152,7 @@ async def test_an_expired_version_is_listed_anew_and_only_the_difference_reporte
         cluster.store.create(sim.PODS, _pod("meanwhile"), "default")
         cluster.store.compact()
         await cluster.apiserver.start()
-        await _until(lambda: "default/meanwhile" in informer.store)
+        await until(lambda: "default/meanwhile" in informer.store)
         assert changes == ["default/meanwhile"]
         assert informer.status.lists == 2
 
@@ -166,7 +160,7 @@ async def test_an_expired_version_is_listed_anew_and_only_the_difference_reporte
 async def test_a_missing_permission_is_told_apart_and_its_grant_noticed(cluster):
     cluster.apiserver.faults.forbidden.add("pods")
     async with _informer(cluster) as (informer, failures):
-        await _until(lambda: failures.count >= 1)
+        await until(lambda: failures.count >= 1)
         assert informer.status.forbidden
         assert "pods is forbidden" in informer.status.last_error
         cluster.apiserver.faults.forbidden.clear()
@@ -182,7 +176,7 @@ async def test_heartbeats_that_no_label_shows_reach_no_handler(cluster):
         informer.store.subscribe(lambda key, before, now: changes.append(key))
         cluster.store.patch(sim.PODS, "default", "p0", lambda pod: pod | {"status": {"message": "beat"}})
         _label(cluster, "p1", "1")
-        await _until(lambda: changes != [])
+        await until(lambda: changes != [])
         assert changes == ["default/p1"]
 
 
@@ -208,6 +202,6 @@ async def test_nothing_is_missed_or_repeated_while_watches_are_cut_under_churn(c
                 cluster.store.compact()
             await asyncio.sleep(0.003)
         cluster.store.create(sim.PODS, _pod("last"), "default")
-        await _until(lambda: "default/last" in informer.store, 20)
+        await until(lambda: "default/last" in informer.store, 20)
         assert set(informer.store) == _served(cluster)
         assert replica.objects == {key: informer.store.get(key) for key in informer.store}

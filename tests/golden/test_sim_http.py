@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import yaml
 
+from harness.waiting import until
 from promscout.sim import SimCluster
 from promscout.sim.__main__ import kubeconfig
 from promscout.sim.bench_population import populate_bench
@@ -243,22 +244,22 @@ async def test_a_delay_holds_answers_back(cluster, session):
 
 async def test_cut_watches_break_and_ended_watches_end(cluster, session):
     async with session.get("/api/v1/pods?watch=1") as broken:
-        await _until(lambda: cluster.apiserver.open_watches == 1)
+        await until(lambda: cluster.apiserver.open_watches == 1)
         cluster.apiserver.cut_watches()
         with pytest.raises(aiohttp.ClientPayloadError):
             await broken.read()
     async with session.get("/api/v1/pods?watch=1") as ended:
-        await _until(lambda: cluster.apiserver.open_watches == 1)
+        await until(lambda: cluster.apiserver.open_watches == 1)
         cluster.apiserver.end_watches()
         assert await ended.read() == b""
-    await _until(lambda: cluster.apiserver.open_watches == 0)
+    await until(lambda: cluster.apiserver.open_watches == 0)
 
 
 async def test_a_client_that_leaves_frees_its_watch(cluster, session):
     response = await session.get("/api/v1/pods?watch=1")
-    await _until(lambda: cluster.apiserver.open_watches == 1)
+    await until(lambda: cluster.apiserver.open_watches == 1)
     response.close()
-    await _until(lambda: cluster.apiserver.open_watches == 0)
+    await until(lambda: cluster.apiserver.open_watches == 0)
 
 
 async def test_a_server_that_was_stopped_comes_back_on_its_port(cluster, session):

@@ -27,12 +27,12 @@ class Provider:
         self.jobs: frozenset[str] = frozenset()
         self.synced = False
         self.target_count = 0
-        self._discoverer = discoverer
+        self.discoverer = discoverer
         self._on_change = on_change
 
     async def run(self) -> None:
         """The updater: discover until cancelled."""
-        await self._discoverer.run(self._update)
+        await self.discoverer.run(self._update)
 
     def _update(self, groups: Iterable[TargetGroup]) -> None:
         changed: dict[str, TargetGroup] = {}

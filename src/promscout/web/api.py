@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promscout import __version__
+from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.web.answers import failure, stream, success
 from promscout.web.target_list import TargetFilter, encode_targets
 from promscout.web.view import EXTERNAL, VIEW
@@ -25,6 +26,12 @@ async def scrape_pools(request: web.Request) -> web.Response:
 async def config(request: web.Request) -> web.Response:
     """The configuration in force, without secrets."""
     return success({"yaml": request.app[VIEW].config_text})
+
+
+async def watches(request: web.Request) -> web.Response:
+    """The watches of Kubernetes discovery, who shares them, and the labels that jobs do without."""
+    statuses = watch_statuses(request.app[VIEW].discovery.providers)
+    return success({"watches": statuses, "degraded": degradations(statuses)})
 
 
 async def build_info(_request: web.Request) -> web.Response:
@@ -50,3 +57,4 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/v1/scrape_pools", scrape_pools, allow_head=False)
     app.router.add_get("/api/v1/status/config", config, allow_head=False)
     app.router.add_get("/api/v1/status/buildinfo", build_info, allow_head=False)
+    app.router.add_get("/api/v1/status/watches", watches, allow_head=False)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
+from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.errors import ConfigError
 from promscout.web.answers import stream
 from promscout.web.view import EXTERNAL, VIEW
@@ -19,9 +20,12 @@ async def healthy(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """200 once the agent is ready, 503 before."""
-    if request.app[VIEW].ready:
-        return web.Response(text="promscout is Ready.\n")
+    """200 once the agent is ready, 503 before. What jobs do without is told, a line each, and is no reason for 503."""
+    view = request.app[VIEW]
+    if view.ready:
+        missing = degradations(watch_statuses(view.discovery.providers))
+        lines = [f"degraded: job {one.job}: no labels of {one.resource} ({one.reason})" for one in missing]
+        return web.Response(text="\n".join(["promscout is Ready.", *lines, ""]))
     return web.Response(text="Service Unavailable\n", status=503)
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from promscout import __version__
+from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
@@ -28,6 +29,7 @@ async def targets(request: web.Request) -> web.StreamResponse:
     """The targets of all pools, filtered by ``pool``, ``health`` and ``q``, in pages."""
     view, parameters = request.app[VIEW], request.query
     asked = TargetQuery.parse(*(parameters.get(name, "") for name in ("pool", "health", "q", "page")))
+    watches = watch_statuses(view.discovery.providers)
     selection = await select(view.scrape, request.app[EXTERNAL], asked)
     return await _page(
         request,
@@ -36,6 +38,8 @@ async def targets(request: web.Request) -> web.StreamResponse:
         selection=selection,
         sections=[(pool, list(rows)) for pool, rows in groupby(selection.rows, lambda row: row.pool)],
         waiting=[provider for provider in view.discovery.providers if not provider.synced],
+        failing=[one for one in watches if one.jobs and one.error],
+        degraded=degradations(watches),
         now_ms=request.app[CLOCK].now_ms(),
         page_size=PAGE_SIZE,
     )

@@ -46,6 +46,8 @@ class KubernetesDiscoverer:
     Guarantees: nothing is published before the lists of the role's own objects are complete; then everything at once,
     then single groups as objects, or objects that they show, change. A resource that only adds labels and cannot be had
     delays nothing: its labels are missing until it can. With ``strict`` it is waited for, as Prometheus does.
+
+    ``needs`` holds the informers in use, or is None before access to the API server is known.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class KubernetesDiscoverer:
         self._informers = informers
         self._metrics = metrics
         self._strict = strict
+        self.needs: Needs | None = None
 
     async def run(self, publish: Publish) -> None:
         """Publish groups until cancelled."""
         access = await self._access()
         queue = WorkQueue()
-        with Needs(self._informers, access, self._config) as needs:
+        with Needs(self._informers, access, self._config) as self.needs:
+            needs = self.needs
             groups = RoleGroups(needs, self._config, queue, self._metrics)
             await needs.wait(strict=self._strict)
             # What arrived with the first lists is published as one; from here on the queue tells what changed.
