@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit lint peers clean
+.PHONY: help install demo test unit lint peers bench-discovery clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## .venv with promscout and its locked dependencies
 
@@ -47,6 +47,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict and the layer contracts
 	@$(BIN)/mypy
 	@echo "== layers"
 	@$(BIN)/lint-imports --no-cache
+
+bench-discovery: install peers  ## promscout, Prometheus and vmagent side by side (ARGS='--runs 3 --jobs pods,nodes')
+	@$(BIN)/python benchmarks/discovery.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,122 @@
+"""Compares discovery: promscout, Prometheus in agent mode and vmagent, one after the other, against one cluster.
+
+What the figures mean: docs/performance.md. Everything runs on loopback and ends with this program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from measure import DRAIN, LATENCY_POLL, POLL, SETTLING, BenchError, Cluster, Measurement, Plan, Result
+from programs import CHECKOUT, PROGRAMS
+from report import as_table, machine_facts, write_json
+from rich.console import Console
+
+JOBS: Final = ("pods", "endpointslices", "nodes", "services")
+LATENCY_JOB: Final = "latency"
+RESULTS: Final = CHECKOUT / "benchmarks/results/discovery.json"
+INTERRUPTED: Final = 130
+
+NOTES: Final = """\
+Medians of {runs} run(s). Settled: {settling:g} s after all targets were active. Churn: 100 pod patches a second for \
+{churn:g} s, nine of ten without any effect on labels, and {drain:g} s after it.
+Start is polled every {poll:g} ms, label changes every {latency_poll:g} ms, p99 of {events} changes being the slowest.
+The simulated API server speaks JSON only; a real one answers Prometheus in protobuf, which it decodes faster.
+Compare columns, not days: the machine's other work is in every figure."""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-discovery", description=__doc__)
+    parser.add_argument("--pods", type=int, default=10_000, help="size of the cluster (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of churn (default: %(default)s)")
+    parser.add_argument("--events", type=int, default=50, help="timed label changes per phase, 0 for none")
+    parser.add_argument("--runs", type=int, default=1, help="of each program; the table has medians")
+    parser.add_argument("--only", type=_names(tuple(PROGRAMS)), default=tuple(PROGRAMS), metavar="PROGRAM,…")
+    parser.add_argument("--jobs", type=_names(JOBS), default=JOBS, metavar="JOB,…", help=f"of {', '.join(JOBS)}")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file")
+    return parser.parse_args()
+
+
+def _names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(text.split(","))
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+async def _measure(options: argparse.Namespace, directory: Path, console: Console) -> list[Result]:
+    jobs = (*options.jobs, *((LATENCY_JOB,) if options.events else ()))
+    plan = Plan(jobs, options.seconds, options.events)
+    results = []
+    async with (
+        Cluster(options.pods, directory / "cluster", sys.executable) as cluster,
+        aiohttp.ClientSession() as session,
+    ):
+        for run in range(options.runs):
+            turn = run % len(options.only)
+            for place, name in enumerate(options.only[turn:] + options.only[:turn]):
+                console.print(f"run {run + 1} of {options.runs}: {name}")
+                measurement = Measurement(PROGRAMS[name], cluster, plan, session)
+                # Seeds apart by two: a patch that another program's run has made already would change nothing.
+                seed = 2 * (run * len(options.only) + place)
+                results.append(await measurement.run(directory / f"{name}-{run}", seed))
+    return results
+
+
+async def _main(options: argparse.Namespace, console: Console) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+    programs = [PROGRAMS[name] for name in options.only]
+    facts = machine_facts(programs)
+    with tempfile.TemporaryDirectory(prefix="promscout-bench-") as directory:
+        results = await _measure(options, Path(directory), console)
+    console.print(as_table(results, f"Discovery of {options.pods} pods, jobs {', '.join(options.jobs)}"))
+    notes = NOTES.format(
+        runs=options.runs,
+        settling=SETTLING,
+        churn=options.seconds,
+        drain=DRAIN,
+        poll=POLL * 1000,
+        latency_poll=LATENCY_POLL * 1000,
+        events=options.events,
+    )
+    console.print(notes, style="dim")
+    chosen = {name: getattr(options, name) for name in ("pods", "seconds", "events", "runs", "jobs")}
+    write_json(options.output, facts, chosen, results)
+
+
+def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+
+
+def main() -> int:
+    """Run the benchmark; the exit code."""
+    options = _arguments()
+    # A pipe has no width of its own; the table needs this one.
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
+    if missing := [name for name in options.only if not PROGRAMS[name].executable.exists()]:
+        console.print(f"missing: {', '.join(missing)}; run `make install peers`")
+        return 2
+    try:
+        asyncio.run(_main(options, console))
+    except BenchError as error:
+        console.print(f"[red]failed:[/] {error}")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
