@@ -82,6 +82,8 @@ class ScrapeLoop:
         self._stream = target.digest
         self._interval = target.interval
         self._timeout = target.timeout
+        # Made at the first report: most of a large pool waits long.
+        self._report_series: SeriesTable | None = None
         self._use(options)
 
     def _use(self, options: ScrapeOptions) -> None:
@@ -94,7 +96,6 @@ class ScrapeLoop:
             honor_timestamps=config.honor_timestamps,
             track_timestamps=config.track_timestamps_staleness,
         )
-        self._report_series: SeriesTable | None = None  # made at the first report: most of a large pool waits long
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from the next scrape on; slots and live series stay."""
@@ -108,6 +109,7 @@ class ScrapeLoop:
         self._stream = other._stream
         self._use(self._options)
         self._cache.adopt(other._cache)
+        self._report_series = other._report_series  # labels and stream are the same
 
     async def run(self) -> None:
         """Scrape at every slot until cancelled."""
