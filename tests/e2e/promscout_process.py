@@ -61,10 +61,11 @@ class Promscout(PeerProcess):
         return [one for one in (await self.targets())["activeTargets"] if job in ("", one["scrapePool"])]
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The sum of one of its own metrics over all series that have the labels."""
+        """The sum of one of its own metrics over all series that have the labels; 0 where there is none yet."""
         text = await self.request("GET", "/metrics", headers={"Accept": "text/plain"})
-        samples = [one for family in text_string_to_metric_families(text) for one in family.samples if one.name == name]
-        assert samples, f"no metric {name}"
+        families = [one for one in text_string_to_metric_families(text) if name.startswith(one.name)]
+        assert families, f"no metric {name}"
+        samples = (one for family in families for one in family.samples if one.name == name)
         return sum(one.value for one in samples if labels.items() <= one.labels.items())
 
     def signal(self, number: Signals) -> None:
