@@ -2,7 +2,8 @@
 
 Everything else in the JSON (managed fields, environment, volumes, images of nodes) is skipped by the decoder and
 never becomes a Python object. Decoded objects are equal when everything that discovery can show is equal:
-``take_resource_version`` moves the version out, so a status heartbeat yields an equal object.
+``take_resource_version`` moves the version out, so a status heartbeat yields an equal object. None can be part of a
+reference cycle, so the garbage collector need not look at them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class OwnerReference(msgspec.Struct, gc=False):
     controller: bool = False
 
 
-class ObjectMeta(msgspec.Struct, rename="camel"):
+class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
     """``metadata`` of any object."""
 
     name: str = ""
@@ -67,7 +68,7 @@ class ContainerPort(msgspec.Struct, rename="camel", gc=False):
     protocol: str = ""
 
 
-class Container(msgspec.Struct):
+class Container(msgspec.Struct, gc=False):
     """``spec.containers[]`` and ``spec.initContainers[]``."""
 
     name: str = ""
@@ -89,7 +90,7 @@ class Condition(msgspec.Struct, gc=False):
     status: str = ""
 
 
-class PodSpec(msgspec.Struct, rename="camel"):
+class PodSpec(msgspec.Struct, rename="camel", gc=False):
     """``spec`` of a pod."""
 
     node_name: str = ""
@@ -97,7 +98,7 @@ class PodSpec(msgspec.Struct, rename="camel"):
     init_containers: tuple[Container, ...] = ()
 
 
-class PodStatus(msgspec.Struct, rename="camel"):
+class PodStatus(msgspec.Struct, rename="camel", gc=False):
     """``status`` of a pod."""
 
     phase: str = ""
@@ -112,7 +113,7 @@ class PodStatus(msgspec.Struct, rename="camel"):
         self.conditions = tuple(condition for condition in self.conditions if condition.type == "Ready")
 
 
-class Pod(msgspec.Struct):
+class Pod(msgspec.Struct, gc=False):
     """A core/v1 Pod."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -139,13 +140,13 @@ class DaemonEndpoint(msgspec.Struct, rename="pascal", gc=False):
     port: int = 0
 
 
-class NodeDaemonEndpoints(msgspec.Struct, rename="camel"):
+class NodeDaemonEndpoints(msgspec.Struct, rename="camel", gc=False):
     """``status.daemonEndpoints``."""
 
     kubelet_endpoint: DaemonEndpoint = msgspec.field(default_factory=DaemonEndpoint)
 
 
-class NodeStatus(msgspec.Struct, rename="camel"):
+class NodeStatus(msgspec.Struct, rename="camel", gc=False):
     """``status`` of a node."""
 
     addresses: tuple[NodeAddress, ...] = ()
@@ -153,7 +154,7 @@ class NodeStatus(msgspec.Struct, rename="camel"):
     daemon_endpoints: NodeDaemonEndpoints = msgspec.field(default_factory=NodeDaemonEndpoints)
 
 
-class Node(msgspec.Struct):
+class Node(msgspec.Struct, gc=False):
     """A core/v1 Node."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -161,13 +162,13 @@ class Node(msgspec.Struct):
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
 
 
-class Namespace(msgspec.Struct):
+class Namespace(msgspec.Struct, gc=False):
     """A core/v1 Namespace."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
 
 
-class Owned(msgspec.Struct):
+class Owned(msgspec.Struct, gc=False):
     """An apps/v1 ReplicaSet or batch/v1 Job: of interest for its controller only."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -186,7 +187,7 @@ class ServicePort(msgspec.Struct, gc=False):
     protocol: str = ""
 
 
-class ServiceSpec(msgspec.Struct, rename="camel"):
+class ServiceSpec(msgspec.Struct, rename="camel", gc=False):
     """``spec`` of a service."""
 
     type: str = ""
@@ -204,19 +205,19 @@ class LoadBalancerIngress(msgspec.Struct, gc=False):
     ip: str = ""
 
 
-class LoadBalancerStatus(msgspec.Struct):
+class LoadBalancerStatus(msgspec.Struct, gc=False):
     """``status.loadBalancer``."""
 
     ingress: tuple[LoadBalancerIngress, ...] | None = ()
 
 
-class ServiceStatus(msgspec.Struct, rename="camel"):
+class ServiceStatus(msgspec.Struct, rename="camel", gc=False):
     """``status`` of a service."""
 
     load_balancer: LoadBalancerStatus = msgspec.field(default_factory=LoadBalancerStatus)
 
 
-class Service(msgspec.Struct):
+class Service(msgspec.Struct, gc=False):
     """A core/v1 Service."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -237,7 +238,7 @@ class ObjectReference(msgspec.Struct, gc=False):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class EndpointAddress(msgspec.Struct, rename="camel"):
+class EndpointAddress(msgspec.Struct, rename="camel", gc=False):
     """``subsets[].addresses[]`` of an Endpoints object."""
 
     ip: str = ""
@@ -255,7 +256,7 @@ class EndpointPort(msgspec.Struct, rename="camel", gc=False):
     app_protocol: str | None = None
 
 
-class EndpointSubset(msgspec.Struct, rename="camel"):
+class EndpointSubset(msgspec.Struct, rename="camel", gc=False):
     """``subsets[]`` of an Endpoints object."""
 
     addresses: tuple[EndpointAddress, ...] | None = ()
@@ -263,7 +264,7 @@ class EndpointSubset(msgspec.Struct, rename="camel"):
     ports: tuple[EndpointPort, ...] | None = ()
 
 
-class Endpoints(msgspec.Struct):
+class Endpoints(msgspec.Struct, gc=False):
     """A core/v1 Endpoints."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -285,7 +286,7 @@ class EndpointConditions(msgspec.Struct, gc=False):
     terminating: bool | None = None
 
 
-class Endpoint(msgspec.Struct, rename="camel"):
+class Endpoint(msgspec.Struct, rename="camel", gc=False):
     """``endpoints[]`` of an EndpointSlice."""
 
     addresses: tuple[str, ...] | None = ()
@@ -297,7 +298,7 @@ class Endpoint(msgspec.Struct, rename="camel"):
     deprecated_topology: dict[str, str] | None = None
 
 
-class EndpointSlice(msgspec.Struct, rename="camel"):
+class EndpointSlice(msgspec.Struct, rename="camel", gc=False):
     """A discovery.k8s.io/v1 EndpointSlice."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
@@ -312,26 +313,26 @@ class IngressPath(msgspec.Struct, gc=False):
     path: str = ""
 
 
-class IngressHTTP(msgspec.Struct):
+class IngressHTTP(msgspec.Struct, gc=False):
     """``spec.rules[].http``."""
 
     paths: tuple[IngressPath, ...] | None = ()
 
 
-class IngressRule(msgspec.Struct):
+class IngressRule(msgspec.Struct, gc=False):
     """``spec.rules[]``."""
 
     host: str = ""
     http: IngressHTTP | None = None
 
 
-class IngressTLS(msgspec.Struct):
+class IngressTLS(msgspec.Struct, gc=False):
     """``spec.tls[]``."""
 
     hosts: tuple[str, ...] | None = ()
 
 
-class IngressSpec(msgspec.Struct, rename="camel"):
+class IngressSpec(msgspec.Struct, rename="camel", gc=False):
     """``spec`` of an ingress."""
 
     ingress_class_name: str | None = None
@@ -339,7 +340,7 @@ class IngressSpec(msgspec.Struct, rename="camel"):
     tls: tuple[IngressTLS, ...] | None = ()
 
 
-class Ingress(msgspec.Struct):
+class Ingress(msgspec.Struct, gc=False):
     """A networking.k8s.io/v1 Ingress."""
 
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)

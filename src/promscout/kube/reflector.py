@@ -16,6 +16,7 @@ from promscout.kube.backoff import Backoff
 from promscout.kube.client import ApiClient, WatchBatch, WatchEvent
 from promscout.kube.objects import KubeObject, object_key, take_resource_version
 from promscout.kube.resource import Resource, Scope
+from promscout.kube.sharing import StringPool
 from promscout.kube.store import Store
 
 T = TypeVar("T", bound=KubeObject)
@@ -101,6 +102,7 @@ class Reflector(Generic[T]):
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not cryptography
         self._backoff = Backoff(rng=self._rng)
         self._can_stream = True
+        self._strings = StringPool()
         self.status = ReflectorStatus()
         self._log = _log.bind(resource=resource.plural, **{k: v for k, v in _described(scope).items() if v})
 
@@ -181,6 +183,7 @@ class Reflector(Generic[T]):
         if event.type == "DELETED":
             objects.pop(object_key(event.object), None)
         else:
+            self._strings.share(event.object)
             objects[object_key(event.object)] = event.object
         return False
 
@@ -192,6 +195,7 @@ class Reflector(Generic[T]):
             self.status.bytes += page.bytes
             for obj in page.items:
                 take_resource_version(obj)
+                self._strings.share(obj)
                 objects[object_key(obj)] = obj
             resume = page.next
             if not resume:
@@ -270,6 +274,7 @@ class Reflector(Generic[T]):
         self.status.resource_version = take_resource_version(obj)
         self.status.events += 1
         if event.type in ("ADDED", "MODIFIED"):
+            self._strings.share(obj)
             self._store.put(object_key(obj), obj)
         elif event.type == "DELETED":
             self._store.delete(object_key(obj))

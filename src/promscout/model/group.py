@@ -7,12 +7,13 @@ from typing import TypeAlias
 import msgspec
 
 
-class TargetGroup(msgspec.Struct, frozen=True):
+class TargetGroup(msgspec.Struct, frozen=True, gc=False):
     """Targets that share labels and come from one source.
 
     ``source`` is unique within its provider and names the object behind the group (``pod/default/web-0``). A new group
-    of the same source replaces the old one as a whole. Each target is a set of labels; the target's own labels win
-    over the group's. Groups are equal by value, and nobody mutates their dicts after construction.
+    of the same source replaces the old one as a whole. Each target is a set of labels, laid over ``bases`` at the same
+    position, if there are any, laid over the group's ``labels``: several targets of one pod share that pod's labels as
+    one dict. Groups are equal by value, and nobody mutates their dicts after construction.
 
     Source: prometheus v3.x discovery/targetgroup/targetgroup.go Group.
     """
@@ -20,6 +21,13 @@ class TargetGroup(msgspec.Struct, frozen=True):
     source: str
     targets: tuple[dict[str, str], ...] = ()
     labels: dict[str, str] = {}
+    bases: tuple[dict[str, str], ...] = ()
+
+    def labels_of(self, position: int) -> dict[str, str]:
+        """All labels of one target, as a new dict."""
+        if self.bases:
+            return self.labels | self.bases[position] | self.targets[position]
+        return self.labels | self.targets[position]
 
     @property
     def is_empty(self) -> bool:

@@ -87,7 +87,7 @@ class TargetBuilder:
 
     def discovered_labels(self, group: TargetGroup, position: int) -> dict[str, str]:
         """The labels of one target of ``group`` before relabelling. A new dict; values may be empty."""
-        labels = group.labels | group.targets[position]
+        labels = group.labels_of(position)
         for name, value in self._defaults.items():
             if not labels.get(name):
                 labels[name] = value
@@ -121,7 +121,8 @@ class TargetBuilder:
                     break
                 name = label[len(names.PARAM_PREFIX) :]
                 params[name] = [value, *params.get(name, [])[1:]]
-            query = "?" + urlencode(sorted(params.items()), doseq=True)
+            encoded = urlencode(sorted(params.items()), doseq=True)
+            query = f"?{encoded}" if encoded else ""
         return f"{labels.get(names.SCHEME, '')}://{address}{_path(labels.get(names.METRICS_PATH, ''))}{query}"
 
 

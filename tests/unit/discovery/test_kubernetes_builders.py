@@ -324,15 +324,15 @@ def test_ports_of_a_pod_that_no_endpoint_has_are_further_targets():
         ("127.1.2.3:81", "app", "false"),
         ("127.1.2.3:90", "proxy", "true"),
     ]
-    assert all(t["__meta_kubernetes_pod_name"] == "web-0" for t in group.targets)
+    assert all(group.labels_of(position)["__meta_kubernetes_pod_name"] == "web-0" for position in range(3))
     assert SLICE + "port" not in group.targets[1]
 
 
 def test_an_endpoint_without_a_known_pod_stands_alone():
     endpoints = [{"addresses": ["127.1.2.3"], "targetRef": POD_REF}]
-    (target,) = build_endpoint_slice("s", _slice(endpoints, [{"port": 80}]), ALONE).targets
-    assert target[SLICE + "address_target_kind"] == "Pod"
-    assert "__meta_kubernetes_pod_name" not in target
+    group = build_endpoint_slice("s", _slice(endpoints, [{"port": 80}]), ALONE)
+    assert group.labels_of(0)[SLICE + "address_target_kind"] == "Pod"
+    assert "__meta_kubernetes_pod_name" not in group.labels_of(0)
 
 
 def test_the_secondary_slice_of_a_dual_stack_service_has_no_targets():

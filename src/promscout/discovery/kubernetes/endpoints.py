@@ -41,7 +41,7 @@ def build_endpoints(source: str, endpoints: Endpoints, joined: Joined) -> Target
                 for address in addresses or ():
                     target = _target(address, port, ready, joined)
                     targets.add(target, address.target_ref, port.port or 0, port.protocol or "")
-    return TargetGroup(source, targets.finish(), labels)
+    return targets.group(source, labels)
 
 
 def _target(address: EndpointAddress, port: EndpointPort, ready: str, joined: Joined) -> dict[str, str]:

@@ -12,6 +12,7 @@ from promscout.discovery.kubernetes.labels import (
     add_node,
     add_object_meta,
     join_host_port,
+    port_text,
 )
 from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
 from promscout.discovery.kubernetes.service import service_labels
@@ -48,7 +49,7 @@ def build_endpoint_slice(source: str, endpoint_slice: EndpointSlice, joined: Joi
         for port in endpoint_slice.ports or ():
             for address in endpoint.addresses or ():
                 targets.add(_target(address, endpoint, port, joined), endpoint.target_ref, port.port, None)
-    return TargetGroup(source, targets.finish(), labels)
+    return targets.group(source, labels)
 
 
 def _is_secondary(endpoint_slice: EndpointSlice, service: Service) -> bool:
@@ -64,7 +65,7 @@ def _target(address: str, endpoint: Endpoint, port: EndpointPort, joined: Joined
     optional = {
         _SLICE + "port_name": port.name,
         _SLICE + "port_protocol": port.protocol,
-        _SLICE + "port": None if port.port is None else str(port.port),
+        _SLICE + "port": None if port.port is None else port_text(port.port),
         _SLICE + "port_app_protocol": port.app_protocol,
         _ENDPOINT + "conditions_ready": _boolean(conditions.ready),
         _ENDPOINT + "conditions_serving": _boolean(conditions.serving),

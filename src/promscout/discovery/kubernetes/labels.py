@@ -56,6 +56,12 @@ def join_host_port(host: str, port: str | int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@lru_cache(maxsize=4096)
+def port_text(port: int) -> str:
+    """``port`` as a label value: one string for all targets that have it."""
+    return str(port)
+
+
 def _add_labels_and_annotations(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
     for kind, entries in (("label", meta.labels), ("annotation", meta.annotations)):
         for name, value in (entries or {}).items():

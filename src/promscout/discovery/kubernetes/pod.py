@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -14,6 +15,7 @@ from promscout.discovery.kubernetes.labels import (
     add_node,
     add_object_meta,
     join_host_port,
+    port_text,
 )
 from promscout.kube.objects import Container, ContainerStatus, Owned, OwnerReference, Pod
 from promscout.model.group import TargetGroup
@@ -52,7 +54,7 @@ def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
     status = pod.status
     labels = {
         _POD + "ip": status.pod_ip,
-        _POD + "ready": next((c.status.lower() for c in status.conditions if c.type == "Ready"), "unknown"),
+        _POD + "ready": _ready(pod),
         _POD + "phase": status.phase,
         _POD + "node_name": pod.spec.node_name,
         _POD + "host_ip": status.host_ip,
@@ -67,6 +69,13 @@ def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
             labels[_POD + "controller_name"] = controller.name
         _add_workload(labels, f"{pod.metadata.namespace}/{controller.name}", controller, joined)
     return labels
+
+
+def _ready(pod: Pod) -> str:
+    for condition in pod.status.conditions:
+        if condition.type == "Ready":
+            return sys.intern(condition.status.lower())
+    return "unknown"
 
 
 def _add_workload(labels: dict[str, str], key: str, controller: OwnerReference, joined: Joined) -> None:
@@ -109,7 +118,7 @@ def _targets(
         if not container.ports:
             yield {ADDRESS: ip, **common}
         for port in container.ports:
-            number = str(port.container_port)
+            number = port_text(port.container_port)
             yield {
                 ADDRESS: join_host_port(ip, number),
                 **common,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
-from promscout.discovery.kubernetes.labels import join_host_port
+from promscout.discovery.kubernetes.labels import join_host_port, port_text
 from promscout.discovery.kubernetes.pod import CONTAINER, pod_labels
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
+from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
+
+_NO_POD: Final[dict[str, str]] = {}
 
 
 class PodBackedTargets:
@@ -20,6 +24,7 @@ class PodBackedTargets:
     def __init__(self, joined: Joined) -> None:
         self._joined = joined
         self._targets: list[dict[str, str]] = []
+        self._bases: list[dict[str, str]] = []
         self._pods: dict[str, tuple[Pod, dict[str, str], set[int]]] = {}
 
     def add(self, target: dict[str, str], ref: ObjectReference | None, port: int | None, protocol: str | None) -> None:
@@ -30,19 +35,20 @@ class PodBackedTargets:
         self._targets.append(target)
         pod = self._joined.pod(ref.key) if ref is not None and ref.kind == "Pod" else None
         if ref is None or pod is None:
+            self._bases.append(_NO_POD)
             return
         entry = self._pods.get(ref.key)
         if entry is None:
             entry = self._pods[ref.key] = (pod, pod_labels(pod, self._joined), set())
         _, labels, ports = entry
-        target.update(labels)
+        self._bases.append(labels)
         if port is not None:
             ports.add(port)
             self._add_container(target, pod, port, protocol)
 
-    def finish(self) -> tuple[dict[str, str], ...]:
+    def group(self, source: str, labels: dict[str, str]) -> TargetGroup:
         """All targets: those added, then one for each container port of their pods that no endpoint has."""
-        for pod, labels, ports in self._pods.values():
+        for pod, base, ports in self._pods.values():
             if not pod.status.pod_ip:
                 continue
             for container, port, is_init in _container_ports(pod):
@@ -51,10 +57,10 @@ class PodBackedTargets:
                         {
                             ADDRESS: join_host_port(pod.status.pod_ip, port.container_port),
                             **_container_labels(container, port, is_init, port.protocol),
-                            **labels,
                         }
                     )
-        return tuple(self._targets)
+                    self._bases.append(base)
+        return TargetGroup(source, tuple(self._targets), labels, tuple(self._bases) if self._pods else ())
 
     @staticmethod
     def _add_container(target: dict[str, str], pod: Pod, number: int, protocol: str | None) -> None:
@@ -79,7 +85,7 @@ def _container_labels(container: Container, port: ContainerPort, is_init: bool, 
         CONTAINER + "name": container.name,
         CONTAINER + "image": container.image,
         CONTAINER + "port_name": port.name,
-        CONTAINER + "port_number": str(port.container_port),
+        CONTAINER + "port_number": port_text(port.container_port),
         CONTAINER + "port_protocol": protocol,
         CONTAINER + "init": "true" if is_init else "false",
     }
