@@ -67,16 +67,14 @@ class ChildProcess:
         with suppress(ProcessLookupError):
             process.terminate()
         try:
-            async with asyncio.timeout(STOP_LIMIT):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_LIMIT):
+                    await process.wait()
+        finally:  # also when the wait is cancelled
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
-        except (TimeoutError, asyncio.CancelledError):
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            raise
-        finally:
-            # The transport's pipes close with the loop's next turn; without it they warn at the interpreter's exit.
-            await asyncio.sleep(0)
 
     @property
     def pid(self) -> int:
