@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -37,11 +38,12 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScrapeContext:
-    """What all loops share."""
+    """What all loops share. ``transport`` makes what a pool fetches with."""
 
     appender: Appender
     clock: Clock
     metrics: ScrapeMetrics
+    transport: Callable[[ScrapeConfig], Transport] = Transport
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class ScrapePool:
     def _use(self, config: ScrapeConfig) -> None:
         self.config = config
         self._builder = TargetBuilder(config)
-        transport = Transport(config)
+        transport = self._context.transport(config)
         self._transports.start(transport, transport.run)
         self._options = ScrapeOptions(config, transport, Relabeler(config.metric_relabel_configs))
 

@@ -1,0 +1,195 @@
+"""What one target exposed last."""
+
+from __future__ import annotations
+
+import pytest
+
+from promscout.errors import ExpositionError, InvalidValueError
+from promscout.exposition.text import parse_text
+from promscout.relabel.config import Action, RelabelConfig
+from promscout.relabel.engine import Relabeler
+from promscout.relabel.regex import Regex
+from promscout.scrape.cache import SeriesCache
+from promscout.scrape.sample_labels import SampleLabels
+
+AT = 1_000_000
+
+
+def cache(*rules, honor_timestamps=True, track_timestamps=False):
+    labels = SampleLabels((("job", "j"),), Relabeler(rules), honor_labels=False)
+    return SeriesCache(7, labels, honor_timestamps=honor_timestamps, track_timestamps=track_timestamps)
+
+
+def scrape(series, *lines, at=AT, accept=True):
+    resolved = series.resolve(parse_text("".join(f"{line}\n" for line in lines).encode()), at)
+    if accept:
+        series.accept(resolved)
+    return resolved
+
+
+def names(table):
+    return None if table is None else [dict(labels)["__name__"] for labels in table]
+
+
+def test_the_same_series_with_other_values_give_the_same_table():
+    series = cache()
+    first = scrape(series, "a 1", 'b{x="1"} 2')
+    second = scrape(series, "a 3", 'b{x="1"} 4', at=AT + 1)
+    assert second.batch.series is first.batch.series
+    assert (list(first.batch.values), first.batch.timestamps) == ([1, 2], AT)
+    assert (list(second.batch.values), second.batch.timestamps) == ([3, 4], AT + 1)
+    assert (first.added, second.added, second.vanished) == (2, 0, None)
+    assert first.batch.series.stream == 7
+    assert list(first.batch.series) == [
+        (("__name__", "a"), ("job", "j")),
+        (("__name__", "b"), ("job", "j"), ("x", "1")),
+    ]
+
+
+def test_a_series_that_is_not_there_any_more_vanished_once():
+    series = cache()
+    scrape(series, "a 1", "b 1")
+    second = scrape(series, "a 1")
+    assert (names(second.vanished), second.added) == (["b"], 0)
+    assert scrape(series, "a 1").vanished is None
+
+
+def test_new_series_are_counted_and_so_are_those_that_come_back():
+    series = cache()
+    assert scrape(series, "a 1").added == 1
+    second = scrape(series, "b 1", "c 1", "a 1")
+    assert (second.added, second.vanished) == (2, None)
+    assert names(second.batch.series) == ["b", "c", "a"]
+    scrape(series, "a 1")
+    assert scrape(series, "b 1", "c 1", "a 1").added == 2
+
+
+def test_another_order_of_the_same_series_is_no_change_of_what_lives():
+    series = cache()
+    scrape(series, "a 1", "b 2")
+    second = scrape(series, "b 2", "a 1")
+    assert (second.added, second.vanished) == (0, None)
+    assert (names(second.batch.series), list(second.batch.values)) == (["b", "a"], [2, 1])
+
+
+def test_what_was_not_accepted_does_not_count_as_live():
+    series = cache()
+    scrape(series, "a 1")
+    scrape(series, "b 1", accept=False)
+    third = scrape(series, "a 1")
+    assert (third.added, third.vanished) == (0, None)
+
+
+def test_a_line_repeated_at_the_same_time_is_left_out_and_counted():
+    resolved = scrape(cache(), "a 1", "b 1", "a 2")
+    assert (names(resolved.batch.series), list(resolved.batch.values), resolved.duplicates) == (["a", "b"], [1, 1], 1)
+
+
+def test_series_that_relabelling_makes_equal_are_duplicates_too():
+    same = RelabelConfig(regex=Regex.parse("x"), action=Action.LABELDROP)
+    resolved = scrape(cache(same), 'a{x="1"} 1', 'a{x="2"} 2')
+    assert (names(resolved.batch.series), resolved.duplicates, resolved.added) == (["a"], 1, 1)
+
+
+def test_dropped_series_are_not_in_the_batch_and_do_not_shift_values():
+    drop = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("a|c"), action=Action.DROP)
+    series = cache(drop)
+    first = scrape(series, "a 1", "b 2", "c 3", "d 4")
+    assert (names(first.batch.series), list(first.batch.values), first.added) == (["b", "d"], [2, 4], 2)
+    second = scrape(series, "a 5", "b 6", "c 7", "d 8")
+    assert second.batch.series is first.batch.series
+    assert list(second.batch.values) == [6, 8]
+
+
+def test_time_stamps_of_samples_are_kept_and_their_series_never_vanish():
+    series = cache()
+    first = scrape(series, "a 1 5000", "b 2")
+    assert list(first.batch.timestamps) == [5000, AT]
+    assert first.added == 1
+    second = scrape(series, "c 1")
+    assert names(second.vanished) == ["b"]
+
+
+def test_the_same_series_at_two_times_is_no_duplicate():
+    resolved = scrape(cache(), "a 1 5000", "a 2 6000")
+    assert (list(resolved.batch.values), list(resolved.batch.timestamps), resolved.duplicates) == (
+        [1, 2],
+        [5000, 6000],
+        0,
+    )
+
+
+def test_time_stamps_that_come_and_go_are_noticed_although_the_series_stay():
+    series = cache()
+    scrape(series, "a 1")
+    second = scrape(series, "a 1 5000")
+    assert list(second.batch.timestamps) == [5000]
+    third = scrape(series, "a 1")
+    assert third.batch.timestamps == AT
+
+
+def test_time_stamps_are_ignored_where_they_are_not_honoured():
+    series = cache(honor_timestamps=False)
+    first = scrape(series, "a 1 5000", "b 2")
+    assert (first.batch.timestamps, first.added) == (AT, 2)
+    assert names(scrape(series, "b 2").vanished) == ["a"]
+
+
+def test_series_with_time_stamps_vanish_where_that_is_tracked():
+    series = cache(track_timestamps=True)
+    assert scrape(series, "a 1 5000").added == 1
+    assert names(scrape(series, "b 2").vanished) == ["a"]
+
+
+def test_the_end_gives_every_live_series_once():
+    series = cache()
+    first = scrape(series, "a 1", "b 2")
+    assert series.end() is first.batch.series
+    assert series.end() is None
+    assert scrape(series, "a 1", "b 2").added == 2, "all are new again"
+
+
+def test_the_end_leaves_out_series_with_time_stamps_of_their_own():
+    series = cache()
+    scrape(series, "a 1 5000", "b 2")
+    assert names(series.end()) == ["b"]
+
+
+def test_a_target_that_exposed_nothing_has_nothing_to_end():
+    series = cache()
+    assert series.end() is None
+    assert scrape(series).added == 0
+    assert series.end() is None
+
+
+def test_what_another_cache_adopts_lives_on_there():
+    old, new = cache(), cache()
+    scrape(old, "a 1", "b 2")
+    new.adopt(old)
+    assert old.end() is None
+    second = scrape(new, "b 2", "c 3")
+    assert (names(second.vanished), second.added) == (["a"], 1)
+
+
+def test_what_was_adopted_ends_without_a_scrape():
+    old, new = cache(), cache()
+    scrape(old, "a 1")
+    new.adopt(old)
+    assert names(new.end()) == ["a"]
+
+
+@pytest.mark.parametrize("line", ['a{x="1",x="2"} 1', 'a{="1"} 1'])
+def test_a_series_text_that_is_not_valid_changes_nothing(line):
+    series = cache()
+    scrape(series, "a 1")
+    with pytest.raises(ExpositionError):
+        scrape(series, "b 1", line)
+    assert scrape(series, "a 1").added == 0
+
+
+def test_a_series_without_a_name_after_relabelling_changes_nothing():
+    series = cache(RelabelConfig(source_labels=("x",), regex=Regex.parse("1"), target_label="__name__", replacement=""))
+    scrape(series, "a 1")
+    with pytest.raises(InvalidValueError):
+        scrape(series, 'a{x="1"} 1')
+    assert scrape(series, "a 1").added == 0

@@ -1,0 +1,288 @@
+"""The targets of one job: what a sync and a reload start, stop and leave alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.virtual_time import VirtualClock, VirtualTimeLoop
+from promscout.model.duration import Duration
+from promscout.model.group import TargetGroup
+from promscout.relabel.config import Action, RelabelConfig
+from promscout.relabel.regex import Regex
+from promscout.scrape.loop import Ending
+from promscout.scrape.pool import ScrapePool
+from promscout.scrape.target import Target, TargetBuilder
+from unit.scrape.fakes import STALE, FakeTransport, Recorder, config, context
+
+KEY = ("static/0", "0")
+OTHER = ("static/0", "1")
+
+
+def drop(address):
+    return RelabelConfig(source_labels=("__address__",), regex=Regex.parse(address), action=Action.DROP)
+
+
+def group(*targets, **labels):
+    made = ({"__address__": one} if isinstance(one, str) else one for one in targets)
+    return TargetGroup("g", tuple(made), labels)
+
+
+GONE = TargetGroup("g")
+
+
+class Running:
+    """A pool with fakes around it."""
+
+    def __init__(self, clock, **options):
+        self.recorder = Recorder()
+        self.transports = []
+        self.pool = ScrapePool(config(**options), context(self.recorder, clock, self._transport))
+
+    def _transport(self, _):
+        self.transports.append(FakeTransport("a 1\n"))
+        return self.transports[-1]
+
+    @property
+    def addresses(self):
+        return sorted(dict(target.all_labels)["__address__"] for target in self.pool.active)
+
+    @property
+    def loops(self):
+        return {dict(target.all_labels)["__address__"]: one.loop for target, one in self.pool.active.items()}
+
+    @property
+    def tasks(self):
+        """How many loops really run."""
+        return sum(task.get_name().startswith("scrape loop") for task in asyncio.all_tasks())
+
+    async def scraped(self, scrapes=1):
+        async with asyncio.timeout(1000):
+            while min(loop.scrapes for loop in self.loops.values()) < scrapes:  # noqa: ASYNC110 - no event is set
+                await asyncio.sleep(0.5)
+
+    def up(self, **labels):
+        return [value for _, value in self.recorder.of("up", **labels)]
+
+
+@asynccontextmanager
+async def running(clock, ending=Ending.SHUTDOWN, **options):
+    it = Running(clock, **options)
+    try:
+        yield it
+    finally:
+        await it.pool.close(ending)
+    assert it.tasks == 0
+
+
+async def test_a_sync_starts_what_is_new_and_stops_what_is_gone(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b")})
+        assert it.addresses == ["a", "b"]
+        await it.scraped()
+        kept = it.loops["b"]
+        it.pool.sync({KEY: group("b", "c")})
+        assert it.addresses == ["b", "c"]
+        assert it.loops["b"] is kept
+        await it.scraped()
+        assert it.tasks == 2
+        assert it.up(instance="a")[-1] is STALE
+        assert STALE not in it.up(instance="b")
+
+
+async def test_an_equal_target_in_other_labels_and_places_is_not_touched(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b", __meta_x="1")})
+        kept = it.loops
+        it.pool.sync({KEY: GONE, OTHER: group("b", "a", __meta_x="2")})
+        assert it.loops == kept
+        (active,) = [one for one in it.pool.active.values() if one.loop is kept["a"]]
+        assert dict(it.pool.discovered_labels(active))["__meta_x"] == "2"
+
+
+async def test_equal_targets_are_one_loop_until_the_last_is_gone(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "a"), OTHER: group("a")})
+        loop = it.loops["a"]
+        await it.scraped()
+        assert it.tasks == 1
+        it.pool.sync({KEY: GONE})
+        assert it.loops == {"a": loop}
+        it.pool.sync({OTHER: group("b")})
+        assert it.addresses == ["b"]
+        await it.scraped()
+        assert it.up(instance="a")[-1] is STALE
+        assert it.tasks == 1
+
+
+async def test_removing_what_was_never_there_is_nothing(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: GONE})
+        assert (it.addresses, it.pool.dropped_count) == ([], 0)
+
+
+async def test_dropped_targets_are_counted_and_shown_with_their_discovered_labels(clock):
+    async with running(clock, relabel_configs=(drop("b|c"),)) as it:
+        it.pool.sync({KEY: group("a", "b", "c", x="1")})
+        assert (it.addresses, it.pool.dropped_count) == (["a"], 2)
+        assert [dict(labels)["__address__"] for labels in it.pool.dropped()] == ["b", "c"]
+        assert {dict(labels)["x"] for labels in it.pool.dropped()} == {"1"}
+        it.pool.sync({KEY: group("b")})
+        assert (it.addresses, it.pool.dropped_count) == ([], 1)
+        it.pool.sync({KEY: GONE})
+        assert (it.pool.dropped_count, list(it.pool.dropped())) == (0, [])
+
+
+async def test_the_last_place_of_a_target_is_the_one_that_is_shown(clock):
+    async with running(clock) as it:
+        first, last = {"__address__": "a", "__meta_p": "1"}, {"__address__": "a", "__meta_p": "2"}
+        it.pool.sync({KEY: group(first, last)})
+        (active,) = it.pool.active.values()
+        assert dict(it.pool.discovered_labels(active))["__meta_p"] == "2"
+
+
+async def test_a_refused_target_harms_no_other_and_is_counted(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b/c", "d")})
+        assert (it.addresses, it.pool.dropped_count) == (["a", "d"], 0)
+        it.pool.sync({KEY: group("d")})
+        assert it.addresses == ["d"]
+
+
+async def test_all_removed_targets_with_equal_labels_are_stopped(clock):
+    """Their labels differ only in what samples do not carry."""
+    async with running(clock) as it:
+        same = [{"__address__": "a", "__metrics_path__": path} for path in ("/1", "/2", "/3")]
+        it.pool.sync({KEY: group(*same)})
+        await asyncio.sleep(0)
+        assert it.tasks == 3
+        it.pool.sync({KEY: GONE})
+        await asyncio.sleep(0.1)
+        assert it.tasks == 0
+
+
+async def test_a_target_that_moves_under_the_same_labels_leaves_no_marker(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group({"__address__": "a", "instance": "i"})})
+        await it.scraped()
+        it.pool.sync({KEY: group({"__address__": "b", "instance": "i"})})
+        await it.scraped()
+        assert it.tasks == 1
+        assert it.up() == [1, 1]
+        assert it.recorder.names(STALE) == []
+
+
+async def test_a_target_that_comes_back_is_scraped_again_after_its_markers(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        it.pool.sync({KEY: GONE})
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        assert it.up() == [1, STALE, 1]
+        assert it.tasks == 1
+
+
+async def test_a_reload_keeps_loops_whose_identity_stays_and_their_slots(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b")})
+        await it.scraped()
+        before = it.loops
+        it.pool.reload(config(sample_limit=100, relabel_configs=(drop("b"),)))
+        assert it.loops == {"a": before["a"]}
+        assert it.pool.dropped_count == 1
+        await it.scraped(3)
+        times = [at for at, _ in it.recorder.of("up", instance="a")]
+        assert [later - times[0] for later in times] == [0, 10_000, 20_000]
+        assert STALE not in it.up(instance="a")
+        assert it.up(instance="b")[-1] is STALE
+        old, new = it.transports
+        assert old.retired
+        assert not new.retired
+        assert {target.url for _, target in new.fetched} == {"http://a/metrics"}
+
+
+async def test_a_reload_that_adds_a_label_ends_the_old_series_and_begins_new_ones(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        it.pool.reload(config(relabel_configs=(RelabelConfig(target_label="env", replacement="x"),)))
+        await it.scraped()
+        assert it.up(env="x") == [1]
+        assert [labels.get("env") for labels, _, value in it.recorder.samples if value is STALE] == [None] * 6
+
+
+async def test_a_reload_with_another_interval_goes_on_with_the_same_series(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        it.pool.reload(config(scrape_interval=Duration(60)))
+        await it.scraped()
+        assert it.recorder.names(STALE) == []
+        assert it.up() == [1, 1]
+
+
+@pytest.mark.parametrize(("ending", "stale"), [(Ending.SHUTDOWN, False), (Ending.REMOVED, True)])
+async def test_closing_ends_every_loop_with_markers_only_when_the_job_is_gone(ending, stale, clock):
+    async with running(clock, ending) as it:
+        it.pool.sync({KEY: group("a", "b")})
+        await it.scraped()
+    assert (it.recorder.names(STALE) != []) is stale
+    assert it.tasks == 0
+
+
+# The model: whatever came before, the pool is what the groups that are there now make of it.
+
+ADDRESSES = st.sampled_from(["a", "b", "c", "d", "e/refused", "f"])
+TARGETS = st.fixed_dictionaries(
+    {"__address__": ADDRESSES},
+    optional={"__meta_x": st.sampled_from("12"), "label": st.sampled_from("12"), "instance": st.just("same")},
+)
+GROUPS = st.builds(
+    lambda targets, labels: TargetGroup("g", tuple(targets), labels),
+    st.lists(TARGETS, max_size=4),
+    st.dictionaries(st.sampled_from(["label", "__metrics_path__", "__meta_y"]), st.sampled_from(["", "x"]), max_size=2),
+)
+KEYS = st.sampled_from([("p", "1"), ("p", "2"), ("q", "1")])
+RULES = st.sampled_from([(), (drop("a"),), (drop("b|c"), RelabelConfig(target_label="__address__", replacement="one"))])
+STEPS = st.lists(st.one_of(st.dictionaries(KEYS, GROUPS, min_size=1), RULES), max_size=10)
+
+
+@given(STEPS)
+@settings(max_examples=60, deadline=None)
+def test_after_any_changes_the_pool_is_what_a_rebuild_would_make(steps):
+    async def run():
+        async with running(VirtualClock()) as it:
+            groups, rules = {}, ()
+            for number, step in enumerate(steps):
+                if isinstance(step, tuple):
+                    rules = step
+                    it.pool.reload(config(relabel_configs=rules))
+                else:
+                    groups |= step
+                    it.pool.sync(step)
+                await asyncio.sleep(0.001 + number % 3 * 7)
+                _compare(it, groups, TargetBuilder(config(relabel_configs=rules)))
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(run())
+
+
+def _compare(it, groups, builder):
+    places, dropped = Counter(), 0
+    for key, one in groups.items():
+        for position, built in enumerate(builder.build(one)):
+            if isinstance(built, Target):
+                places[built, key, position] += 1
+            dropped += built is None
+    found = Counter((target, *place) for target, one in it.pool.active.items() for place in one.found)
+    assert found == places
+    assert all(one.found for one in it.pool.active.values())
+    assert it.pool.dropped_count == dropped == len(list(it.pool.dropped()))
+    assert {target for target, _, _ in places} == set(it.pool.active)
+    assert it.tasks == len(it.pool.active)
