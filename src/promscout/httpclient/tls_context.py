@@ -82,7 +82,7 @@ def load_client_certificate(context: ssl.SSLContext, config: TLSConfig) -> None:
         except ssl.SSLError as error:
             raise ValueError(
                 f"unable to use specified client cert{_named(config.cert_file)} & key{_named(config.key_file)}: "
-                f"{error.reason or error}"
+                f"{error.reason or 'not PEM'}"
             ) from error
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
 
 from promscout.errors import InvalidValueError
-from promscout.httpclient.config import URL, Authorization, BasicAuth, HTTPClientConfig, Secret, TLSConfig
 
 T = TypeVar("T", bound="_Named")
+
+EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
+"""The name of the cluster extension that is meant for credential plugins."""
+
+
+class Extension(msgspec.Struct):
+    """``extensions[]``: a name and whatever it means to others."""
+
+    name: str = ""
+    extension: Any = None
 
 
 class Cluster(msgspec.Struct, rename="kebab"):
@@ -25,6 +33,37 @@ class Cluster(msgspec.Struct, rename="kebab"):
     insecure_skip_tls_verify: bool = False
     tls_server_name: str = ""
     proxy_url: str = ""
+    disable_compression: bool = False
+    extensions: list[Extension] = []
+
+    def exec_extension(self) -> Any:  # noqa: ANN401 - any YAML value
+        """What the cluster has to say to credential plugins, or None."""
+        return next((one.extension for one in self.extensions if one.name == EXEC_EXTENSION), None)
+
+
+class ExecVariable(msgspec.Struct):
+    """``exec.env[]``."""
+
+    name: str = ""
+    value: str = ""
+
+
+class Exec(msgspec.Struct, rename="camel"):
+    """``users[].user.exec``."""
+
+    command: str = ""
+    args: list[str] = []
+    env: list[ExecVariable] = []
+    api_version: str = ""
+    install_hint: str = ""
+    provide_cluster_info: bool = False
+    interactive_mode: str = ""
+
+
+class AuthProvider(msgspec.Struct):
+    """``users[].user.auth-provider``."""
+
+    name: str = ""
 
 
 class User(msgspec.Struct, rename="kebab"):
@@ -38,8 +77,12 @@ class User(msgspec.Struct, rename="kebab"):
     client_key_data: str = ""
     username: str = ""
     password: str = ""
-    exec: Any = None
-    auth_provider: Any = None
+    impersonate: str = msgspec.field(default="", name="as")
+    impersonate_uid: str = msgspec.field(default="", name="as-uid")
+    impersonate_groups: list[str] = msgspec.field(default=[], name="as-groups")
+    impersonate_extra: dict[str, list[str]] = msgspec.field(default={}, name="as-user-extra")
+    exec: Exec | None = None
+    auth_provider: AuthProvider | None = None
 
 
 class Context(msgspec.Struct):
@@ -73,58 +116,14 @@ class _File(msgspec.Struct, rename="kebab"):
     current_context: str = ""
 
 
-class ResolvedContext:
-    """A context with its cluster and user."""
+@dataclass(frozen=True, slots=True)
+class CurrentContext:
+    """The current context of the file at ``path``, with its cluster and user."""
 
-    def __init__(self, path: Path, name: str, cluster: Cluster, user: User) -> None:
-        self._path = path
-        self._name = name
-        self._cluster = cluster
-        self._user = user
-        self.server = cluster.server
-
-    def http_client_config(self) -> HTTPClientConfig:
-        """How to reach the server: TLS, credentials, proxy. Files are named, not read; inline data is decoded."""
-        cluster, user = self._cluster, self._user
-        if user.exec is not None or user.auth_provider is not None:
-            raise InvalidValueError(
-                f"{self._path}: context {self._name!r}: credential plugins (exec, auth-provider) are not supported; "
-                "use a token, token file or client certificate"
-            )
-        authorization = None
-        if user.token_file:
-            authorization = Authorization(credentials_file=self._file(user.token_file))
-        elif user.token:
-            authorization = Authorization(credentials=Secret(user.token))
-        basic_auth = None
-        if authorization is None and user.username:
-            basic_auth = BasicAuth(username=user.username, password=Secret(user.password))
-        return HTTPClientConfig(
-            authorization=authorization,
-            basic_auth=basic_auth,
-            tls_config=TLSConfig(
-                ca=self._data("certificate-authority-data", cluster.certificate_authority_data),
-                ca_file=self._file(cluster.certificate_authority, unless=cluster.certificate_authority_data),
-                cert=self._data("client-certificate-data", user.client_certificate_data),
-                cert_file=self._file(user.client_certificate, unless=user.client_certificate_data),
-                key=Secret(self._data("client-key-data", user.client_key_data)),
-                key_file=self._file(user.client_key, unless=user.client_key_data),
-                server_name=cluster.tls_server_name,
-                insecure_skip_verify=cluster.insecure_skip_tls_verify,
-            ),
-            proxy_url=URL(cluster.proxy_url),
-        )
-
-    def _file(self, name: str, *, unless: str = "") -> str:
-        """``name`` relative to the kubeconfig file; inline data wins over a file."""
-        return "" if not name or unless else str(self._path.parent / name)
-
-    def _data(self, key: str, encoded: str) -> str:
-        try:
-            return base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            place = f"{self._path}: context {self._name!r}"
-            raise InvalidValueError(f"{place}: {key} is not base64 of a PEM text") from None
+    path: Path
+    name: str
+    cluster: Cluster
+    user: User
 
 
 class KubeConfig:
@@ -153,11 +152,11 @@ class KubeConfig:
             place = f"{path}:{mark.line + 1}" if mark else str(path)
             raise InvalidValueError(f"{place}: not YAML: {getattr(error, 'problem', 'unreadable')}") from None
         try:
-            return cls(path, msgspec.convert(document if document is not None else {}, _File))
+            return cls(path, msgspec.convert(_without_nulls(document) or {}, _File))
         except msgspec.ValidationError as error:
             raise InvalidValueError(f"{path}: not a kubeconfig: {error}") from None
 
-    def current(self) -> ResolvedContext:
+    def current(self) -> CurrentContext:
         """The current context.
 
         Raises:
@@ -171,10 +170,17 @@ class KubeConfig:
         user = self._named("user", self._file.users, context.user).user if context.user else User()
         if not cluster.server:
             raise InvalidValueError(f"{self._path}: cluster {context.cluster!r} has no server")
-        return ResolvedContext(self._path, name, cluster, user)
+        return CurrentContext(self._path, name, cluster, user)
 
     def _named(self, what: str, entries: list[T], name: str) -> T:
         for entry in entries:
             if entry.name == name:
                 return entry
         raise InvalidValueError(f"{self._path}: {what} {name!r} does not exist")
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """``value`` without keys that are null, which in a kubeconfig means the same as leaving them out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
