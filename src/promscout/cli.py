@@ -18,7 +18,6 @@ from promscout import __version__
 from promscout.agent import Agent, Listen
 from promscout.config import load_config
 from promscout.data_dir import DataDir, DataDirError
-from promscout.demo import DemoFailed, run_demo
 from promscout.errors import ConfigError, ConfigUnreadable, InvalidValueError, Problem
 from promscout.logs import LogFormat, LogLevel, configure_logs
 from promscout.model.duration import Duration
@@ -182,6 +181,8 @@ def demo(
 
     Exit codes: 0 ended by Ctrl-C, or --once succeeded; 1 --once failed; 2 cannot run.
     """
+    from promscout.demo import DemoFailed, run_demo  # noqa: PLC0415 - the simulated cluster is a tenth of start-up
+
     try:
         asyncio.run(
             run_demo(
