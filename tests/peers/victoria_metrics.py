@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from peers.process import PeerError, PeerProcess
@@ -64,5 +65,7 @@ class VictoriaMetrics(PeerProcess):
     async def export(self, match: str) -> list[dict[str, Any]]:
         """The raw samples of the matching series, in no order: ``[{"metric", "values", "timestamps" (ms)}, …]``."""
         await self.force_flush()
-        body = await self.request("GET", "/api/v1/export", params={"match[]": match, "reduce_mem_usage": "1"})
+        # Without an end it is the beginning of this second, and the newest samples are missing.
+        params = {"match[]": match, "end": str(int(time.time()) + 3600), "reduce_mem_usage": "1"}
+        body = await self.request("GET", "/api/v1/export", params=params)
         return [json.loads(line) for line in body.splitlines() if line]
