@@ -163,11 +163,13 @@ class Agent:
                 scraping.cancel()
 
     async def reload(self) -> None:
-        """Read the configuration again and go on with it.
+        """Read the configuration again and go on with it. An agent that is stopping ignores this.
 
         Raises:
             ConfigError: it is refused; everything goes on as before.
         """
+        if self._stopping.is_set():
+            return
         try:
             config = self._load()
         except ConfigError as error:

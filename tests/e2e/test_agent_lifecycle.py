@@ -149,11 +149,12 @@ class Silent:
         await self.server.wait_closed()
 
 
-async def test_it_ends_when_a_second_signal_comes_during_the_first(cluster, tmp_path):
+async def test_further_signals_do_not_disturb_its_end(cluster, tmp_path):
     async with Silent() as silent:
         config = configuration([pods_job(cluster.url)], f"{silent.url}/api/v1/write")
         async with Promscout(tmp_path, config) as agent:
             await until(lambda: scraped(agent, "pods", 3), 10, "targets are scraped")
+            agent.write_config(configuration([pods_job(cluster.url, "other")]))
             agent.signal(signal.SIGTERM)
             agent.signal(signal.SIGHUP)
             await ends(agent, signal.SIGINT)
