@@ -53,6 +53,8 @@ class SeriesCache:
     samples carry their own time stamps do not turn stale (unless ``track_timestamps``).
     """
 
+    __slots__ = ("_encoded", "_honor_timestamps", "_labels", "_layout", "_live", "_stream", "_track_timestamps")
+
     def __init__(self, stream: int, labels: SampleLabels, *, honor_timestamps: bool, track_timestamps: bool) -> None:
         self._stream = stream
         self._labels = labels

@@ -67,23 +67,48 @@ class _Outcome:
 class ScrapeLoop:
     """Scrapes one target at its slots, appends what it exposes, and reports on every scrape.
 
-    Guarantees: one scrape at a time; every scrape ends within the target's timeout and appends its report samples,
-    whatever happens; series that vanish, that a failed scrape leaves without a sample, or that belong to a removed
-    target get a staleness marker; a failure is kept as ``last`` and never raised; ``scrapes`` counts finished ones.
+    Guarantees: one scrape at a time, none after ``ended``; every scrape ends within the target's timeout and appends
+    its report samples, whatever happens; series that vanish, that a failed scrape leaves without a sample, or that
+    belong to a removed target get a staleness marker; a failure is kept as ``last`` and never raised; ``scrapes``
+    counts finished ones.
 
     Source: prometheus v3.x scrape/scrape.go scrapeLoop.
     """
+
+    __slots__ = (
+        "_before",
+        "_cache",
+        "_context",
+        "_digest",
+        "_interval",
+        "_labels",
+        "_options",
+        "_report_series",
+        "_schedule",
+        "_stream",
+        "_timeout",
+        "_timer",
+        "_under_way",
+        "ending",
+        "last",
+        "scrapes",
+        "started_ms",
+        "target",
+    )
 
     def __init__(self, target: Target, options: ScrapeOptions, context: ScrapeContext) -> None:
         self.target = target
         self.last: Report | None = None
         self.scrapes = 0
-        self.ending = Ending.SHUTDOWN
+        self.ending: Ending | None = None
         self.started_ms = context.clock.now_ms()
         self._context = context
-        self._stream = target.digest
+        self._digest = self._stream = target.digest
         self._interval = target.interval
         self._timeout = target.timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._under_way: asyncio.Task[None] | None = None
+        self._before: float | None = None  # loop time of the last start
         # Made at the first report: most of a large pool waits long.
         self._report_series: SeriesTable | None = None
         self._use(options)
@@ -106,33 +131,72 @@ class ScrapeLoop:
         self._cache.adopt(before)
 
     def take_over(self, other: ScrapeLoop) -> None:
-        """Continue the series of a loop that ends: those that live on do not turn stale."""
-        other.ending = Ending.REPLACED
+        """Continue the series of a loop that is about to be stopped as REPLACED: they do not turn stale."""
         self._stream = other._stream
         self._use(self._options)
         self._cache.adopt(other._cache)
         self._report_series = other._report_series  # labels and stream are the same
 
-    async def run(self) -> None:
-        """Scrape at every slot until cancelled."""
+    def start(self) -> None:
+        """Scrape at every slot from now on, until stopped."""
+        now = asyncio.get_running_loop().time()
+        self._schedule = Schedule(self._digest, self._interval, self._context.clock.now_ms(), now)
+        self._wait()
+
+    def stop(self, ending: Ending) -> None:
+        """Scrape no more. A scrape under way is cancelled; ``ended`` waits for that."""
+        self.ending = ending
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._under_way is None:
+            self._end()
+        else:
+            self._under_way.cancel()
+
+    async def ended(self) -> None:
+        """Wait until a stopped loop does nothing any more."""
+        if self._under_way is not None:
+            await asyncio.wait({self._under_way})
+
+    def when_ended(self, then: Callable[[], None]) -> None:
+        """Call ``then`` once a stopped loop does nothing any more: at once, if that is so."""
+        if self._under_way is None:
+            then()
+        else:
+            self._under_way.add_done_callback(lambda _: then())
+
+    def _wait(self) -> None:
+        """Wait for the next slot: as a timer, because an idle task would cost 2 KB for each of many targets."""
+        self._timer = asyncio.get_running_loop().call_at(self._schedule.at, self._due)
+
+    def _due(self) -> None:
         loop = asyncio.get_running_loop()
-        schedule = Schedule(self.target.digest, self._interval, self._context.clock.now_ms(), loop.time())
-        interval_length = self._context.metrics.interval_length(str(self._interval))
-        before: float | None = None
-        try:
-            while True:
-                await asyncio.sleep(schedule.at - loop.time())
-                started = loop.time()
-                if before is not None:
-                    interval_length.observe(started - before)
-                before = started
-                await self._scrape(schedule.timestamp(self._context.clock.now_ms()))
-                missed = schedule.advance(loop.time())
-                if missed:
-                    self._context.metrics.missed.inc(missed)
-        finally:
-            if self.ending is Ending.REMOVED:
-                self._end_series()
+        started = loop.time()
+        if self._before is not None:
+            self._context.metrics.interval_length(str(self._interval)).observe(started - self._before)
+        self._before = started
+        timestamp_ms = self._schedule.timestamp(self._context.clock.now_ms())
+        self._timer = None
+        self._under_way = loop.create_task(self._scrape(timestamp_ms), name=f"scrape {self.target.url}")
+        self._under_way.add_done_callback(self._scraped)
+
+    def _scraped(self, task: asyncio.Task[None]) -> None:
+        self._under_way = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("scrape broke unexpectedly", url=self.target.url, exc_info=error)
+        if self.ending is not None:
+            self._end()
+            return
+        missed = self._schedule.advance(asyncio.get_running_loop().time())
+        if missed:
+            self._context.metrics.missed.inc(missed)
+        self._wait()
+
+    def _end(self) -> None:
+        if self.ending is Ending.REMOVED:
+            self._end_series()
 
     async def _scrape(self, timestamp_ms: int) -> None:
         loop = asyncio.get_running_loop()

@@ -52,7 +52,7 @@ class ScrapePool:
         self._groups: dict[GroupKey, _Members] = {}
         self._active: dict[Target, ActiveTarget] = {}
         self._dropped = 0
-        self._loops: Supervisor[ScrapeLoop] = Supervisor(f"scrape loop of {config.job_name}")
+        self._ending: dict[Target, ScrapeLoop] = {}
         self._transports: Supervisor[Transport] = Supervisor(f"transport of {config.job_name}")
         self._use(config)
         context.metrics.pools.inc()
@@ -115,8 +115,9 @@ class ScrapePool:
     async def close(self, ending: Ending) -> None:
         """Stop every loop and wait until all have ended; with ``REMOVED``, their series turn stale."""
         for active in self._active.values():
-            active.loop.ending = ending
-        await self._loops.close()
+            active.loop.stop(ending)
+        for loop in (*self._ending.values(), *(active.loop for active in self._active.values())):
+            await loop.ended()
         await self._transports.close()
         if ending is Ending.REMOVED:
             self._context.metrics.forget(self.config.job_name)
@@ -168,19 +169,33 @@ class ScrapePool:
         )
 
     def _start_and_stop(self, lost: Iterable[Target], gained: Iterable[Target]) -> None:
-        ending = []
-        predecessors: dict[LabelSet, ScrapeLoop] = {}
-        for target in lost:
-            if not self._active[target].found:
-                loop = self._active.pop(target).loop
-                loop.ending = Ending.REMOVED
-                ending.append(loop)
-                predecessors[target.labels] = loop  # several with the same labels write the same series
+        removed = [self._active.pop(target).loop for target in lost if not self._active[target].found]
+        # Several with the same labels write the same series: one of them hands it over.
+        predecessors = {loop.target.labels: loop for loop in removed} if gained else {}
+        replaced = set()
         for target in gained:
             loop = self._active[target].loop
             before = predecessors.pop(target.labels, None)
             if before is not None:
                 loop.take_over(before)
-            self._loops.start(loop, loop.run)
-        for loop in ending:
-            self._loops.stop(loop)
+                replaced.add(before)
+            self._start(loop)
+        for loop in removed:
+            self._stop(loop, Ending.REPLACED if loop in replaced else Ending.REMOVED)
+
+    def _start(self, loop: ScrapeLoop) -> None:
+        """Start a loop, once the one before of the same identity has ended."""
+        before = self._ending.get(loop.target)
+        if before is None:
+            loop.start()
+        else:
+            before.when_ended(lambda: None if loop.ending else loop.start())
+
+    def _stop(self, loop: ScrapeLoop, ending: Ending) -> None:
+        loop.stop(ending)
+        self._ending[loop.target] = loop
+        loop.when_ended(lambda: self._ended(loop))
+
+    def _ended(self, loop: ScrapeLoop) -> None:
+        if self._ending.get(loop.target) is loop:
+            del self._ending[loop.target]

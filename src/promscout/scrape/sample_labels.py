@@ -16,6 +16,8 @@ class SampleLabels:
     mutateReportSampleLabels.
     """
 
+    __slots__ = ("_honor_labels", "_relabeler", "_target_labels")
+
     def __init__(self, target_labels: LabelSet, relabeler: Relabeler, *, honor_labels: bool) -> None:
         self._target_labels = target_labels
         self._relabeler = relabeler

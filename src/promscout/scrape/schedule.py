@@ -18,6 +18,8 @@ class Schedule:
     Source: prometheus v3.x scrape/target.go Target.offset.
     """
 
+    __slots__ = ("_interval_ms", "_origin", "_origin_ms", "_slot_ms")
+
     def __init__(self, digest: int, interval: float, now_ms: int, loop_time: float) -> None:
         self._interval_ms = max(1, round(interval * 1000))
         offset = digest % self._interval_ms

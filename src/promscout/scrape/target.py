@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -32,7 +33,9 @@ class Target:
     @property
     def labels(self) -> LabelSet:
         """The labels that its samples carry: those that do not start with ``__``."""
-        return tuple(pair for pair in self.all_labels if not pair[0].startswith(names.RESERVED_PREFIX))
+        # They are sorted: those with the prefix stand together, and "_`" is the first name that could follow them.
+        first, after = bisect_left(self.all_labels, ("__",)), bisect_left(self.all_labels, ("_`",))
+        return self.all_labels[:first] + self.all_labels[after:]
 
     @property
     def interval(self) -> Duration:
@@ -47,11 +50,11 @@ class Target:
     @property
     def digest(self) -> int:
         """64 bits that are the same for the same identity in every process."""
-        text = "\xff".join(part for pair in self.all_labels for part in pair)
+        text = "\xff".join(chain.from_iterable(self.all_labels))
         return int.from_bytes(hashlib.blake2b(f"{text}\xff{self.url}".encode(), digest_size=8).digest())
 
     def _get(self, name: str) -> str:
-        return next(value for label, value in self.all_labels if label == name)
+        return dict(self.all_labels)[name]
 
 
 @dataclass(frozen=True, slots=True)

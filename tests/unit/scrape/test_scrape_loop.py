@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
@@ -45,14 +45,11 @@ class Scraper:
     @asynccontextmanager
     async def running(self, scrapes, ending=Ending.SHUTDOWN):
         """Runs until that many scrapes are done, then ends as said."""
-        task = asyncio.create_task(self.loop.run())
-        await asyncio.sleep(0)  # a task that is cancelled before its first step does nothing at all
+        self.loop.start()
         await self.scraped(scrapes)
         yield self
-        self.loop.ending = ending
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        self.loop.stop(ending)
+        await self.loop.ended()
 
     async def scraped(self, scrapes):
         await until(lambda: self.loop.scrapes >= scrapes)
@@ -223,10 +220,8 @@ async def test_after_other_options_a_removal_still_leaves_every_marker(clock):
 async def test_a_loop_that_takes_over_continues_the_series_of_the_other(clock):
     old = Scraper(clock, "a 1\nb 1\n")
     new = Scraper(clock, "a 2\n", labels={"__metrics_path__": "/other"})
-    async with old.running(1, Ending.REMOVED):
+    async with old.running(1, Ending.REPLACED):
         new.loop.take_over(old.loop)
-        old_ending = old.loop.ending
-    assert old_ending is Ending.REPLACED
     await new.run(1)
     assert new.recorder.names(STALE) == ["b"]
     assert values(new.recorder.of("scrape_series_added")) == [0]
