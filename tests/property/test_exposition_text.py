@@ -43,7 +43,7 @@ def test_rendered_samples_come_back(samples):
     stamps = exposition.timestamps if exposition.timestamps is not None else [NO_TIMESTAMP] * len(samples)
     for key, stamp, (name, labels, _, timestamp) in zip(exposition.keys, stamps, samples, strict=True):
         assert stamp == (NO_TIMESTAMP if timestamp is None else timestamp)
-        assert dict(parse_series(key)) == {"__name__": name, **{label: text for label, text in labels.items() if text}}
+        assert dict(parse_series(key)) == {"__name__": name, **labels}
 
 
 # Pieces that mean something to the grammar, so that generated bodies come close to being right.

@@ -9,7 +9,7 @@ from typing import Final
 from promscout.errors import ExpositionError
 from promscout.exposition.lexer import RawLabels, Reader
 from promscout.exposition.numbers import format_open_metrics_float, parse_go_float
-from promscout.model.labels import METRIC_NAME, LabelSet
+from promscout.model.labels import METRIC_NAME
 
 _COMMON: Final = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="[^"\\]*",?)*)\})?')
 _COMMON_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
@@ -17,8 +17,11 @@ _ESCAPE: Final = re.compile(r'\\(["\\n])')
 _NUMERIC_LABEL: Final = {"histogram": "le", "summary": "quantile"}
 
 
-def parse_series(key: bytes, metric_type: str = "untyped") -> LabelSet:
-    """The labels of one series text, ``__name__`` included, unescaped, sorted by name, empty values left out.
+def parse_series(key: bytes, metric_type: str = "untyped") -> tuple[tuple[str, str], ...]:
+    """The labels of one series text, ``__name__`` included, unescaped, sorted by name, each name once.
+
+    A label with an empty value is absent, but not unsaid: with ``honor_labels`` it keeps a target's label of that name
+    away. So it is among them.
 
     ``metric_type`` is the type that the TYPE line before the sample declared: the ``le`` of a histogram and the
     ``quantile`` of a summary are written the way OpenMetrics does, so that ``1`` and ``1.0`` are one series.
@@ -64,12 +67,12 @@ def _normalize(value: str) -> str:
         return value
 
 
-def _checked(labels: list[tuple[str, str]]) -> LabelSet:
-    present = [label for label in labels if label[1]]
-    if len(present) != len(labels):
+def _checked(labels: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    present = labels
+    removed = {name for name, value in labels if not value}
+    if removed:
         # An empty value removes the label, even where the same name has a value as well.
-        removed = {name for name, value in labels if not value}
-        present = [label for label in present if label[0] not in removed]
+        present = [label for label in labels if label[0] not in removed]
     names = dict(present)
     if len(names) != len(present):
         repeated = next(name for (name, _), (other, _) in pairwise(present) if name == other)
@@ -78,4 +81,4 @@ def _checked(labels: list[tuple[str, str]]) -> LabelSet:
         raise ExpositionError("missing metric name", 1)
     if "" in names:
         raise ExpositionError("empty label name", 1)
-    return tuple(present)
+    return tuple(sorted((*present, *((name, "") for name in removed)))) if removed else tuple(present)

@@ -114,13 +114,14 @@ class ScrapePool:
 
     async def close(self, ending: Ending) -> None:
         """Stop every loop and wait until all have ended; with ``REMOVED``, their series turn stale."""
+        if ending is Ending.REMOVED:
+            # At once: another pool of the same name may come before the last scrape has ended.
+            self._context.metrics.forget(self.config.job_name)
         for active in self._active.values():
             active.loop.stop(ending)
         for loop in (*self._ending.values(), *(active.loop for active in self._active.values())):
             await loop.ended()
         await self._transports.close()
-        if ending is Ending.REMOVED:
-            self._context.metrics.forget(self.config.job_name)
 
     def _rebuild(self, groups: Iterable[tuple[GroupKey, TargetGroup]]) -> None:
         """Replace groups, then start and stop the loops that differ."""

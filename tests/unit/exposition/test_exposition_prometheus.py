@@ -23,7 +23,8 @@ def samples(parse, body):
     exposition = parse(body)
     found = {}
     for index, (key, value) in enumerate(zip(exposition.keys, exposition.values, strict=True)):
-        found.setdefault(parse_series(key, exposition.type_at(index)), value)
+        labels = parse_series(key, exposition.type_at(index))
+        found.setdefault(tuple(pair for pair in labels if pair[1]), value)
     return found
 
 

@@ -139,7 +139,7 @@ def test_a_broken_series_text_is_refused_when_its_labels_are_read(key):
     [
         (b"up", {"__name__": "up"}),
         (b'a{z="1",b="2"}', {"__name__": "a", "b": "2", "z": "1"}),
-        (b'a{z="1",b="",}', {"__name__": "a", "z": "1"}),
+        (b'a{z="1",b="",}', {"__name__": "a", "b": "", "z": "1"}),
         (b'{"a.b","c d"="\\"\\\\\\n\\x"}', {"__name__": "a.b", "c d": '"\\\n\\x'}),
         ('a{b="ö,}"}'.encode(), {"__name__": "a", "b": "ö,}"}),
     ],

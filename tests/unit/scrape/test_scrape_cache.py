@@ -193,3 +193,10 @@ def test_a_series_without_a_name_after_relabelling_changes_nothing():
     with pytest.raises(InvalidValueError):
         scrape(series, 'a{x="1"} 1')
     assert scrape(series, "a 1").added == 0
+
+
+def test_with_honor_labels_an_exposed_empty_label_keeps_the_targets_away():
+    labels = SampleLabels((("instance", "i"), ("job", "j")), Relabeler(()), honor_labels=True)
+    cache = SeriesCache(1, labels, honor_timestamps=True, track_timestamps=False)
+    resolved = cache.resolve(parse_text(b'push_time{instance=""} 1\n'), 1000)
+    assert list(resolved.batch.series) == [(("__name__", "push_time"), ("job", "j"))]

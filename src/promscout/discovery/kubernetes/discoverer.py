@@ -96,7 +96,10 @@ def access_of(config: KubernetesSDConfig) -> ClusterAccess:
         return access_by_kubeconfig(Path(config.kubeconfig_file))
     if config.api_server:
         return ClusterAccess(config.api_server, config.http_client_config())
-    return access_in_cluster()
+    access = access_in_cluster()
+    if config.namespaces.own_namespace and not access.own_namespace:
+        raise InvalidValueError("could not determine the pod's namespace: the service account has no namespace file")
+    return access
 
 
 async def _build(groups: RoleGroups, keys: Sequence[str]) -> list[TargetGroup]:
