@@ -110,7 +110,8 @@ class PodStatus(msgspec.Struct, rename="camel", gc=False):
 
     def __post_init__(self) -> None:
         # Of a pod's conditions only Ready becomes a label; probe times and the rest never matter.
-        self.conditions = tuple(condition for condition in self.conditions if condition.type == "Ready")
+        if len(self.conditions) > 1:
+            self.conditions = tuple([condition for condition in self.conditions if condition.type == "Ready"])
 
 
 class Pod(msgspec.Struct, gc=False):

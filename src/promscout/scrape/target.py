@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Final, TypeAlias
@@ -24,11 +24,14 @@ from promscout.scrape.config import ScrapeConfig
 class Target:
     """Something to scrape: all labels that relabelling left, meta labels excepted, and the URL they make.
 
-    Equality is identity: targets with equal labels and URL are one target, wherever they were found.
+    Equality is identity: targets with equal labels and URL are one target, wherever they were found. ``interval`` is
+    the time between two scrapes and ``timeout`` the longest that one may take, as the labels say.
     """
 
     all_labels: LabelSet
     url: str
+    interval: Duration = field(compare=False)
+    timeout: Duration = field(compare=False)
 
     @property
     def labels(self) -> LabelSet:
@@ -38,23 +41,10 @@ class Target:
         return self.all_labels[:first] + self.all_labels[after:]
 
     @property
-    def interval(self) -> Duration:
-        """Time between two scrapes."""
-        return Duration.parse(self._get(names.SCRAPE_INTERVAL))
-
-    @property
-    def timeout(self) -> Duration:
-        """Longest time that a scrape may take."""
-        return Duration.parse(self._get(names.SCRAPE_TIMEOUT))
-
-    @property
     def digest(self) -> int:
         """64 bits that are the same for the same identity in every process."""
         text = "\xff".join(chain.from_iterable(self.all_labels))
         return int.from_bytes(hashlib.blake2b(f"{text}\xff{self.url}".encode(), digest_size=8).digest())
-
-    def _get(self, name: str) -> str:
-        return dict(self.all_labels)[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +57,11 @@ class Refused:
 Built: TypeAlias = Target | Refused | None
 """What becomes of one target of a group; None when relabelling dropped it."""
 
+PAIRS_REMEMBERED: Final = 20_000
+"""Label pairs of a job that are kept to be shared, about 2 MB; then sharing starts anew."""
+
 _META_LENGTH: Final = len(names.META_PREFIX)
-_CHECKED_DURATIONS: Final = ((names.SCRAPE_INTERVAL, "scrape interval"), (names.SCRAPE_TIMEOUT, "scrape timeout"))
+_DURATIONS: Final = ((names.SCRAPE_INTERVAL, "scrape interval"), (names.SCRAPE_TIMEOUT, "scrape timeout"))
 
 
 class TargetBuilder:
@@ -79,6 +72,7 @@ class TargetBuilder:
 
     def __init__(self, config: ScrapeConfig) -> None:
         self._relabeler = Relabeler(config.relabel_configs)
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._params = config.params
         self._defaults = {
             names.JOB: config.job_name,
@@ -104,15 +98,25 @@ class TargetBuilder:
 
     def _finish(self, labels: dict[str, str]) -> Target | Refused:
         address = labels.get(names.ADDRESS, "")
-        reason = _address_fault(address) or _duration_fault(labels)
-        if reason:
+        if reason := _address_fault(address):
             return Refused(reason)
+        try:
+            interval, timeout = _interval_and_timeout(labels)
+        except InvalidValueError as error:
+            return Refused(str(error))
         if not labels.get(names.INSTANCE):
             labels[names.INSTANCE] = address
         # Slices, not startswith: this runs over every label of every target.
-        kept = [pair for pair in labels.items() if pair[1] and pair[0][:_META_LENGTH] != names.META_PREFIX]
+        one = self._shared_pairs()
+        kept = [one(pair, pair) for pair in labels.items() if pair[1] and pair[0][:_META_LENGTH] != names.META_PREFIX]
         kept.sort()
-        return Target(tuple(kept), self._url(kept, labels, address))
+        return Target(tuple(kept), self._url(kept, labels, address), interval, timeout)
+
+    def _shared_pairs(self) -> Callable[[tuple[str, str], tuple[str, str]], tuple[str, str]]:
+        """Gives for a pair the equal one seen first: most labels of a job's targets are the same few pairs."""
+        if len(self._pairs) > PAIRS_REMEMBERED:
+            self._pairs = {}
+        return self._pairs.setdefault
 
     def _url(self, kept: list[tuple[str, str]], labels: dict[str, str], address: str) -> str:
         query = ""
@@ -144,16 +148,21 @@ def _address_fault(address: str) -> str:
     return ""
 
 
-def _duration_fault(labels: dict[str, str]) -> str:
+def _interval_and_timeout(labels: dict[str, str]) -> tuple[Duration, Duration]:
+    """A target's own interval and timeout.
+
+    Raises:
+        InvalidValueError: one of them is no positive duration, or they do not go together.
+    """
     parsed = []
-    for label, what in _CHECKED_DURATIONS:
+    for label, what in _DURATIONS:
         try:
             parsed.append(Duration.parse(labels.get(label, "")))
         except InvalidValueError as error:
-            return f"error parsing {what}: {error}"
+            raise InvalidValueError(f"error parsing {what}: {error}") from None
         if not parsed[-1]:
-            return f"{what} cannot be 0"
+            raise InvalidValueError(f"{what} cannot be 0")
     interval, timeout = parsed
     if timeout > interval:
-        return f'scrape timeout cannot be greater than scrape interval ("{timeout}" > "{interval}")'
-    return ""
+        raise InvalidValueError(f'scrape timeout cannot be greater than scrape interval ("{timeout}" > "{interval}")')
+    return interval, timeout

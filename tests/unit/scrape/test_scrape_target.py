@@ -38,6 +38,8 @@ def test_a_target_has_the_labels_and_the_url_that_the_config_gives_it():
             ("job", "j"),
         ),
         "http://127.0.0.1:80/metrics",
+        Duration(10),
+        Duration(5),
     )
     assert built.labels == (("a", "b"), ("instance", "127.0.0.1:80"), ("job", "j"))
     assert (built.interval, built.timeout) == (Duration(10), Duration(5))
