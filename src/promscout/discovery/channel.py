@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from promscout.model.group import GroupKey, TargetGroup, TargetSetChange
@@ -20,9 +20,14 @@ class ChangeChannel:
     nothing is missed and a late consumer costs no more memory than the groups themselves. One consumer.
     """
 
-    def __init__(self, interval: float = DEFAULT_INTERVAL) -> None:
+    def __init__(
+        self, interval: float = DEFAULT_INTERVAL, observe_wait: Callable[[float], None] = lambda _seconds: None
+    ) -> None:
+        """``observe_wait`` is told how long the first change of a job waited each time that job is received."""
         self._interval = interval
+        self._observe_wait = observe_wait
         self._pending: TargetSetChange = {}
+        self._since: dict[str, float] = {}
         self._served: dict[str, float] = {}
         self._wake = asyncio.Event()
 
@@ -33,12 +38,14 @@ class ChangeChannel:
             waiting.update(groups)
             return True
         self._pending[job] = dict(groups)
+        self._since[job] = asyncio.get_running_loop().time()
         self._wake.set()
         return False
 
     def forget(self, job: str) -> None:
         """Drop what waits for a job that exists no more."""
         self._pending.pop(job, None)
+        self._since.pop(job, None)
         self._served.pop(job, None)
 
     async def receive(self) -> TargetSetChange:
@@ -51,6 +58,7 @@ class ChangeChannel:
             if ready:
                 for job in ready:
                     self._served[job] = now
+                    self._observe_wait(now - self._since.pop(job))
                 return {job: self._pending.pop(job) for job in ready}
             self._wake.clear()
             try:

@@ -33,7 +33,7 @@ class DiscoveryManager:
         self._factories = factories
         self._metrics = metrics
         self._providers: dict[SDConfig, Provider] = {}
-        self._channel = ChangeChannel(interval)
+        self._channel = ChangeChannel(interval, metrics.change_wait.observe)
         self._supervisor: Supervisor[Provider] = Supervisor("provider")
         self._jobs: frozenset[str] = frozenset()
         self._made = 0

@@ -111,6 +111,27 @@ def _event_decoder(item: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct(f"{item.__name__}Event", [("type", str), ("object", item)]))
 
 
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray) -> Any:  # noqa: ANN401 - as its decoder says
+    """``body`` decoded; a null counts as a missing field, as in Go.
+
+    Kubernetes leaves empty fields out, but what stands in for an API server may write null. Only then is the slower
+    way taken.
+
+    Raises:
+        msgspec.DecodeError: ``body`` is not of the decoder's type.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), decoder.type)
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value if one is not None] if isinstance(value, list) else value
+
+
 _END_OF_LIST: Final = b'"k8s.io/initial-events-end":"true"'
 _STATUS: Final = msgspec.json.Decoder(Status)
 _ERROR_EVENT: Final = msgspec.json.Decoder(_ErrorEvent)
@@ -124,7 +145,7 @@ def decode_event(line: bytes | bytearray, resource: Resource[T]) -> WatchEvent[T
         ApiUnreachableError: the line is not a watch event.
     """
     try:
-        event = _event_decoder(resource.type).decode(line)
+        event = _decode(_event_decoder(resource.type), line)
     except msgspec.DecodeError as error:
         # A Status does not fit the resource's type ("status" is a word, not an object); neither does garbage.
         event = None
@@ -177,7 +198,7 @@ class ApiClient:
         async with self._get(resource, scope, params, aiohttp.ClientTimeout(total=LIST_TIMEOUT)) as response:
             body = await response.read()
         try:
-            listing = _list_decoder(resource.type).decode(body)
+            listing = _decode(_list_decoder(resource.type), body)
         except msgspec.DecodeError as error:
             raise ApiUnreachableError(f"not a list of {resource.plural}: {error}") from error
         meta = listing.metadata

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+import structlog
+
 from promscout.kube.access import ClusterAccess
 from promscout.kube.client import ApiClient
 from promscout.kube.objects import KubeObject
@@ -17,6 +19,8 @@ from promscout.kube.store import Store
 from promscout.supervisor import Supervisor
 
 T = TypeVar("T", bound=KubeObject)
+
+_log = structlog.get_logger("promscout.kube")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,14 @@ class Informer(Generic[T]):
         if not self._synced.is_set():
             self._synced.set()
             self._settled.set()
+            _log.info(
+                "watching",
+                server=self.key.access.url,
+                resource=self.key.resource.plural,
+                **self.key.scope.described(),
+                objects=len(self.store),
+                shared_by=self.users,
+            )
             for callback in tuple(self._on_synced):
                 callback()
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -104,7 +104,7 @@ class Reflector(Generic[T]):
         self._can_stream = True
         self._strings = StringPool()
         self.status = ReflectorStatus()
-        self._log = _log.bind(resource=resource.plural, **{k: v for k, v in _described(scope).items() if v})
+        self._log = _log.bind(resource=resource.plural, **scope.described())
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -282,7 +282,3 @@ class Reflector(Generic[T]):
             self.status.bookmarks += 1
         else:
             raise ApiUnreachableError(f"unknown watch event type {event.type!r} for {self._resource.plural}")
-
-
-def _described(scope: Scope) -> dict[str, Any]:
-    return {"namespace": scope.namespace, "label": scope.label_selector, "field": scope.field_selector}

@@ -57,6 +57,11 @@ class Scope:
     label_selector: str = ""
     field_selector: str = ""
 
+    def described(self) -> dict[str, str]:
+        """What narrows the scope, for log lines."""
+        parts = {"namespace": self.namespace, "label": self.label_selector, "field": self.field_selector}
+        return {name: value for name, value in parts.items() if value}
+
     def params(self) -> dict[str, str]:
         """The selectors as query parameters."""
         params = {}

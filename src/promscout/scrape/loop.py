@@ -214,6 +214,8 @@ class ScrapeLoop:
         self._log_change(report)
         self.last = report
         self.scrapes += 1
+        if self.scrapes == 1:
+            self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)
         if self._report_series is None:
             self._report_series = report_series(self._stream, self._labels)
         self._context.appender.append(report.batch(self._report_series, timestamp_ms))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 
 class ScrapeMetrics:
@@ -59,6 +59,12 @@ class ScrapeMetrics:
         self.duplicate_samples = Counter(
             "prometheus_target_scrapes_sample_duplicate_timestamp",
             "Total number of samples rejected due to duplicate timestamps but different values.",
+            registry=registry,
+        )
+        self.first_scrape = Histogram(
+            "promscout_target_first_scrape_seconds",
+            "Time from the sync that found a target until its first scrape has ended.",
+            buckets=(0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0),
             registry=registry,
         )
         self.missed = Counter(

@@ -70,8 +70,11 @@ class KubernetesDiscoverer:
             # What arrived with the first lists is published as one; from here on the queue tells what changed.
             queue.clear()
             publish(await _build(groups, groups.keys()))
+            loop = asyncio.get_running_loop()
             while True:
-                publish(await _build(groups, await queue.take()))
+                keys = await queue.take()
+                publish(await _build(groups, tuple(keys)))
+                self._metrics.kubernetes_published[self._config.role].observe(keys.values(), loop.time())
 
     async def _access(self) -> ClusterAccess:
         """How to reach the cluster, as soon as the files that say so can be used."""
