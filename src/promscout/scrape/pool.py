@@ -92,7 +92,7 @@ class ScrapePool:
     def sync(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
         """Take over changed groups; an empty group removes its predecessor."""
         started = time.perf_counter()
-        self._rebuild(changed.items())
+        self._rebuild(changed.items(), reuse=True)
         metrics, job = self._context.metrics, self.config.job_name
         metrics.pool_syncs.labels(job).inc()
         metrics.pool_targets.labels(job).set(len(self._active))
@@ -108,7 +108,7 @@ class ScrapePool:
         before.transport.retire()
         for active in self._active.values():
             active.loop.reconfigure(self._options)
-        self._rebuild([(key, members.group) for key, members in self._groups.items()])
+        self._rebuild([(key, members.group) for key, members in self._groups.items()], reuse=False)
         self._context.metrics.pool_reloads.inc()
         self._context.metrics.pool_targets.labels(config.job_name).set(len(self._active))
 
@@ -123,8 +123,11 @@ class ScrapePool:
             await loop.ended()
         await self._transports.close()
 
-    def _rebuild(self, groups: Iterable[tuple[GroupKey, TargetGroup]]) -> None:
-        """Replace groups, then start and stop the loops that differ."""
+    def _rebuild(self, groups: Iterable[tuple[GroupKey, TargetGroup]], *, reuse: bool) -> None:
+        """Replace groups, then start and stop the loops that differ.
+
+        ``reuse`` keeps what became of targets that did not change; not after the rules did.
+        """
         lost: dict[Target, None] = {}
         gained: dict[Target, None] = {}
         for key, group in groups:
@@ -132,7 +135,7 @@ class ScrapePool:
             if before is not None:
                 self._leave(key, before, lost)
             if not group.is_empty:
-                self._enter(key, group, gained)
+                self._enter(key, group, before if reuse else None, gained)
         self._start_and_stop(lost, gained)
 
     def _leave(self, key: GroupKey, members: _Members, lost: dict[Target, None]) -> None:
@@ -143,8 +146,11 @@ class ScrapePool:
             elif built is None:
                 self._dropped -= 1
 
-    def _enter(self, key: GroupKey, group: TargetGroup, gained: dict[Target, None]) -> None:
-        members = _Members(group, tuple(self._builder.build(group)))
+    def _enter(self, key: GroupKey, group: TargetGroup, before: _Members | None, gained: dict[Target, None]) -> None:
+        if before is None:
+            members = _Members(group, tuple(self._builder.build(group)))
+        else:
+            members = _Members(group, tuple(self._builder.build(group, before.group, before.built)))
         self._groups[key] = members
         for position, built in enumerate(members.built):
             if isinstance(built, Target):

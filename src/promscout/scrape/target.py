@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -90,11 +90,22 @@ class TargetBuilder:
                 labels[name] = value
         return labels
 
-    def build(self, group: TargetGroup) -> Iterator[Built]:
-        """What becomes of each target of ``group``, in its order."""
+    def build(
+        self, group: TargetGroup, before: TargetGroup | None = None, built_before: Sequence[Built] = ()
+    ) -> Iterator[Built]:
+        """What becomes of each target of ``group``, in its order.
+
+        Targets that this builder built before, as ``built_before`` from the group ``before``, are not relabelled again
+        where they stand at the same position with the same labels: one pod's change costs one pod's targets, however
+        many share its endpoint slice.
+        """
+        same = _positions_unchanged(before, group) if before is not None else frozenset()
         for position in range(len(group.targets)):
-            labels = self.discovered_labels(group, position)
-            yield self._finish(labels) if self._relabeler.apply(labels) else None
+            if position in same:
+                yield built_before[position]
+            else:
+                labels = self.discovered_labels(group, position)
+                yield self._finish(labels) if self._relabeler.apply(labels) else None
 
     def _finish(self, labels: dict[str, str]) -> Target | Refused:
         address = labels.get(names.ADDRESS, "")
@@ -131,6 +142,18 @@ class TargetBuilder:
             encoded = urlencode(sorted(params.items()), doseq=True)
             query = f"?{encoded}" if encoded else ""
         return f"{labels.get(names.SCHEME, '')}://{address}{_path(labels.get(names.METRICS_PATH, ''))}{query}"
+
+
+def _positions_unchanged(before: TargetGroup, now: TargetGroup) -> frozenset[int]:
+    if before.labels != now.labels or bool(before.bases) != bool(now.bases):
+        return frozenset()
+    positions = range(min(len(before.targets), len(now.targets)))
+    return frozenset(
+        position
+        for position in positions
+        if before.targets[position] == now.targets[position]
+        and (not now.bases or before.bases[position] == now.bases[position])
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -161,3 +161,20 @@ def test_equal_targets_have_equal_digests_and_others_do_not():
 
 def test_a_digest_is_the_same_in_every_process():
     assert build({"__address__": "h"}).digest == 13808358829036559145
+
+
+def test_targets_that_did_not_change_are_not_built_again():
+    builder = TargetBuilder(config(relabel_configs=(target_label("a", "c"),)))
+    pod, other = {"pod": "1"}, {"pod": "2"}
+    before = TargetGroup("g", ({"__address__": "x"}, {"__address__": "y"}), {"l": "1"}, (pod, pod))
+    built = tuple(builder.build(before))
+
+    def kept(now):
+        return [one is old for one, old in zip(builder.build(now, before, built), built, strict=False)]
+
+    same = ({"__address__": "x"}, {"__address__": "y"})
+    assert kept(TargetGroup("g", same, {"l": "1"}, (dict(pod), dict(pod)))) == [True, True]
+    assert kept(TargetGroup("g", same, {"l": "1"}, (pod, other))) == [True, False]
+    assert kept(TargetGroup("g", ({"__address__": "z"}, same[1], {}), {"l": "1"}, (pod, pod, pod))) == [False, True]
+    assert kept(TargetGroup("g", same, {"l": "2"}, (pod, pod))) == [False, False]
+    assert kept(TargetGroup("g", same, {"l": "1"})) == [False, False]
