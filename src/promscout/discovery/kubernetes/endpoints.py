@@ -20,6 +20,13 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _ENDPOINT: Final = PREFIX + "endpoint_"
+_ENDPOINT_PORT_NAME: Final = _ENDPOINT + "port_name"
+_ENDPOINT_PORT_PROTOCOL: Final = _ENDPOINT + "port_protocol"
+_ENDPOINT_READY: Final = _ENDPOINT + "ready"
+_ENDPOINT_ADDRESS_TARGET_KIND: Final = _ENDPOINT + "address_target_kind"
+_ENDPOINT_ADDRESS_TARGET_NAME: Final = _ENDPOINT + "address_target_name"
+_ENDPOINT_NODE_NAME: Final = _ENDPOINT + "node_name"
+_ENDPOINT_HOSTNAME: Final = _ENDPOINT + "hostname"
 
 
 def build_endpoints(source: str, endpoints: Endpoints, joined: Joined) -> TargetGroup:
@@ -47,18 +54,18 @@ def build_endpoints(source: str, endpoints: Endpoints, joined: Joined) -> Target
 def _target(address: EndpointAddress, port: EndpointPort, ready: str, joined: Joined) -> dict[str, str]:
     target = {
         ADDRESS: join_host_port(address.ip, port.port or 0),
-        _ENDPOINT + "port_name": port.name or "",
-        _ENDPOINT + "port_protocol": port.protocol or "",
-        _ENDPOINT + "ready": ready,
+        _ENDPOINT_PORT_NAME: port.name or "",
+        _ENDPOINT_PORT_PROTOCOL: port.protocol or "",
+        _ENDPOINT_READY: ready,
     }
     ref = address.target_ref
     if ref is not None:
-        target[_ENDPOINT + "address_target_kind"] = ref.kind
-        target[_ENDPOINT + "address_target_name"] = ref.name
+        target[_ENDPOINT_ADDRESS_TARGET_KIND] = ref.kind
+        target[_ENDPOINT_ADDRESS_TARGET_NAME] = ref.name
     if address.node_name is not None:
-        target[_ENDPOINT + "node_name"] = address.node_name
+        target[_ENDPOINT_NODE_NAME] = address.node_name
     if address.hostname:
-        target[_ENDPOINT + "hostname"] = address.hostname
+        target[_ENDPOINT_HOSTNAME] = address.hostname
     node = address.node_name
     if node is None and ref is not None and ref.kind == "Node":
         node = ref.name

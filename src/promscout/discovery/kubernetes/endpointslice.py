@@ -22,6 +22,19 @@ from promscout.model.labels import ADDRESS, sanitize_label_name
 
 _SLICE: Final = PREFIX + "endpointslice_"
 _ENDPOINT: Final = _SLICE + "endpoint_"
+_SLICE_ADDRESS_TYPE: Final = _SLICE + "address_type"
+_SLICE_PORT_NAME: Final = _SLICE + "port_name"
+_SLICE_PORT_PROTOCOL: Final = _SLICE + "port_protocol"
+_SLICE_PORT: Final = _SLICE + "port"
+_SLICE_PORT_APP_PROTOCOL: Final = _SLICE + "port_app_protocol"
+_SLICE_ADDRESS_TARGET_KIND: Final = _SLICE + "address_target_kind"
+_SLICE_ADDRESS_TARGET_NAME: Final = _SLICE + "address_target_name"
+_ENDPOINT_CONDITIONS_READY: Final = _ENDPOINT + "conditions_ready"
+_ENDPOINT_CONDITIONS_SERVING: Final = _ENDPOINT + "conditions_serving"
+_ENDPOINT_CONDITIONS_TERMINATING: Final = _ENDPOINT + "conditions_terminating"
+_ENDPOINT_HOSTNAME: Final = _ENDPOINT + "hostname"
+_ENDPOINT_NODE_NAME: Final = _ENDPOINT + "node_name"
+_ENDPOINT_ZONE: Final = _ENDPOINT + "zone"
 _SERVICE_NAME: Final = "kubernetes.io/service-name"
 _DUAL_STACK: Final = ("PreferDualStack", "RequireDualStack")
 
@@ -35,7 +48,7 @@ def build_endpoint_slice(source: str, endpoint_slice: EndpointSlice, joined: Joi
     Source: prometheus v3.x discovery/kubernetes/endpointslice.go buildEndpointSlice, nonPrimaryIPFamilySlice.
     """
     meta = endpoint_slice.metadata
-    labels = {NAMESPACE: meta.namespace, _SLICE + "address_type": endpoint_slice.address_type}
+    labels = {NAMESPACE: meta.namespace, _SLICE_ADDRESS_TYPE: endpoint_slice.address_type}
     add_object_meta(labels, meta, "endpointslice")
     service_name = (meta.labels or {}).get(_SERVICE_NAME)
     service = None if service_name is None else joined.service(f"{meta.namespace}/{service_name}")
@@ -63,18 +76,18 @@ def _target(address: str, endpoint: Endpoint, port: EndpointPort, joined: Joined
     ref, conditions = endpoint.target_ref, endpoint.conditions
     target = {ADDRESS: address if port.port is None else join_host_port(address, port.port)}
     optional = {
-        _SLICE + "port_name": port.name,
-        _SLICE + "port_protocol": port.protocol,
-        _SLICE + "port": None if port.port is None else port_text(port.port),
-        _SLICE + "port_app_protocol": port.app_protocol,
-        _ENDPOINT + "conditions_ready": _boolean(conditions.ready),
-        _ENDPOINT + "conditions_serving": _boolean(conditions.serving),
-        _ENDPOINT + "conditions_terminating": _boolean(conditions.terminating),
-        _ENDPOINT + "hostname": endpoint.hostname,
-        _ENDPOINT + "node_name": endpoint.node_name,
-        _ENDPOINT + "zone": endpoint.zone,
-        _SLICE + "address_target_kind": None if ref is None else ref.kind,
-        _SLICE + "address_target_name": None if ref is None else ref.name,
+        _SLICE_PORT_NAME: port.name,
+        _SLICE_PORT_PROTOCOL: port.protocol,
+        _SLICE_PORT: None if port.port is None else port_text(port.port),
+        _SLICE_PORT_APP_PROTOCOL: port.app_protocol,
+        _ENDPOINT_CONDITIONS_READY: _boolean(conditions.ready),
+        _ENDPOINT_CONDITIONS_SERVING: _boolean(conditions.serving),
+        _ENDPOINT_CONDITIONS_TERMINATING: _boolean(conditions.terminating),
+        _ENDPOINT_HOSTNAME: endpoint.hostname,
+        _ENDPOINT_NODE_NAME: endpoint.node_name,
+        _ENDPOINT_ZONE: endpoint.zone,
+        _SLICE_ADDRESS_TARGET_KIND: None if ref is None else ref.kind,
+        _SLICE_ADDRESS_TARGET_NAME: None if ref is None else ref.name,
     }
     target.update((label, value) for label, value in optional.items() if value is not None)
     for name, value in (endpoint.deprecated_topology or {}).items():

@@ -11,6 +11,10 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _INGRESS: Final = PREFIX + "ingress_"
+_INGRESS_CLASS_NAME: Final = _INGRESS + "class_name"
+_INGRESS_SCHEME: Final = _INGRESS + "scheme"
+_INGRESS_HOST: Final = _INGRESS + "host"
+_INGRESS_PATH: Final = _INGRESS + "path"
 
 
 def build_ingress(source: str, ingress: Ingress, joined: Joined) -> TargetGroup:
@@ -22,7 +26,7 @@ def build_ingress(source: str, ingress: Ingress, joined: Joined) -> TargetGroup:
     """
     labels = {NAMESPACE: ingress.metadata.namespace}
     if ingress.spec.ingress_class_name is not None:
-        labels[_INGRESS + "class_name"] = ingress.spec.ingress_class_name
+        labels[_INGRESS_CLASS_NAME] = ingress.spec.ingress_class_name
     add_object_meta(labels, ingress.metadata, "ingress")
     add_namespace(labels, ingress.metadata.namespace, joined)
     patterns = [host for tls in ingress.spec.tls or () for host in tls.hosts or ()]
@@ -30,7 +34,7 @@ def build_ingress(source: str, ingress: Ingress, joined: Joined) -> TargetGroup:
     for rule in ingress.spec.rules or ():
         scheme = "https" if any(_matches(pattern, rule.host) for pattern in patterns) else "http"
         targets += [
-            {ADDRESS: rule.host, _INGRESS + "scheme": scheme, _INGRESS + "host": rule.host, _INGRESS + "path": path}
+            {ADDRESS: rule.host, _INGRESS_SCHEME: scheme, _INGRESS_HOST: rule.host, _INGRESS_PATH: path}
             for path in _paths(rule)
         ]
     return TargetGroup(source, tuple(targets), labels)

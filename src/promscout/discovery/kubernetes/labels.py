@@ -9,6 +9,7 @@ from promscout.discovery.kubernetes.joined import Joined
 from promscout.kube.objects import ObjectMeta
 from promscout.model.labels import META_PREFIX, sanitize_label_name
 
+# Names of labels are made once and shared: a name made anew for each target costs more than its value.
 PREFIX: Final = META_PREFIX + "kubernetes_"
 NAMESPACE: Final = PREFIX + "namespace"
 
@@ -20,12 +21,17 @@ def _names(role: str, kind: str, name: str) -> tuple[str, str]:
     return f"{PREFIX}{role}_{kind}_{safe}", f"{PREFIX}{role}_{kind}present_{safe}"
 
 
+@lru_cache(maxsize=16)
+def _name_label(role: str) -> str:
+    return f"{PREFIX}{role}_name"
+
+
 def add_object_meta(labels: dict[str, str], meta: ObjectMeta, role: str) -> None:
     """Add the labels every object has: its name, its labels and its annotations, each with a ``present`` twin.
 
     Source: prometheus v3.x discovery/kubernetes/kubernetes.go addObjectMetaLabels.
     """
-    labels[f"{PREFIX}{role}_name"] = meta.name
+    labels[_name_label(role)] = meta.name
     _add_labels_and_annotations(labels, meta, role)
 
 

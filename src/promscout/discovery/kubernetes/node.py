@@ -11,6 +11,7 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS, INSTANCE, sanitize_label_name
 
 _NODE: Final = PREFIX + "node_"
+_NODE_PROVIDER_ID: Final = _NODE + "provider_id"
 
 ADDRESS_PRIORITY: Final = ("InternalIP", "InternalDNS", "ExternalIP", "ExternalDNS", "LegacyHostIP", "Hostname")
 """Types of node addresses, the first that a node has being its target's address."""
@@ -33,7 +34,7 @@ def build_node(source: str, node: Node, _joined: Joined) -> TargetGroup | None:
     }
     for kind, address_of_kind in addresses.items():
         target[sanitize_label_name(f"{_NODE}address_{kind}")] = address_of_kind
-    labels = {_NODE + "provider_id": node.spec.provider_id}
+    labels = {_NODE_PROVIDER_ID: node.spec.provider_id}
     for condition in node.status.conditions:
         labels[f"{_NODE}condition_{sanitize_label_name(condition.type.lower())}"] = condition.status.lower()
     add_object_meta(labels, node.metadata, "node")

@@ -22,7 +22,25 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _POD: Final = PREFIX + "pod_"
-CONTAINER: Final = _POD + "container_"
+_CONTAINER: Final = _POD + "container_"
+_POD_IP: Final = _POD + "ip"
+_POD_READY: Final = _POD + "ready"
+_POD_PHASE: Final = _POD + "phase"
+_POD_NODE_NAME: Final = _POD + "node_name"
+_POD_HOST_IP: Final = _POD + "host_ip"
+_POD_UID: Final = _POD + "uid"
+_POD_CONTROLLER_KIND: Final = _POD + "controller_kind"
+_POD_CONTROLLER_NAME: Final = _POD + "controller_name"
+_POD_DEPLOYMENT_NAME: Final = _POD + "deployment_name"
+_POD_JOB_NAME: Final = _POD + "job_name"
+_POD_CRONJOB_NAME: Final = _POD + "cronjob_name"
+CONTAINER_NAME: Final = _CONTAINER + "name"
+CONTAINER_ID: Final = _CONTAINER + "id"
+CONTAINER_IMAGE: Final = _CONTAINER + "image"
+CONTAINER_INIT: Final = _CONTAINER + "init"
+CONTAINER_PORT_NUMBER: Final = _CONTAINER + "port_number"
+CONTAINER_PORT_NAME: Final = _CONTAINER + "port_name"
+CONTAINER_PORT_PROTOCOL: Final = _CONTAINER + "port_protocol"
 
 
 def build_pod(source: str, pod: Pod, joined: Joined) -> TargetGroup:
@@ -53,20 +71,20 @@ def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
     """
     status = pod.status
     labels = {
-        _POD + "ip": status.pod_ip,
-        _POD + "ready": _ready(pod),
-        _POD + "phase": status.phase,
-        _POD + "node_name": pod.spec.node_name,
-        _POD + "host_ip": status.host_ip,
-        _POD + "uid": pod.metadata.uid,
+        _POD_IP: status.pod_ip,
+        _POD_READY: _ready(pod),
+        _POD_PHASE: status.phase,
+        _POD_NODE_NAME: pod.spec.node_name,
+        _POD_HOST_IP: status.host_ip,
+        _POD_UID: pod.metadata.uid,
     }
     add_object_meta(labels, pod.metadata, "pod")
     controller = pod.metadata.controller
     if controller is not None:
         if controller.kind:
-            labels[_POD + "controller_kind"] = controller.kind
+            labels[_POD_CONTROLLER_KIND] = controller.kind
         if controller.name:
-            labels[_POD + "controller_name"] = controller.name
+            labels[_POD_CONTROLLER_NAME] = controller.name
         _add_workload(labels, f"{pod.metadata.namespace}/{controller.name}", controller, joined)
     return labels
 
@@ -83,14 +101,14 @@ def _add_workload(labels: dict[str, str], key: str, controller: OwnerReference, 
     if controller.kind == "ReplicaSet" and joined.replica_set is not None:
         name = _controller_name(joined.replica_set(key), "Deployment")
         if name is not None:
-            labels[_POD + "deployment_name"] = name
+            labels[_POD_DEPLOYMENT_NAME] = name
     elif controller.kind == "Job":
         if joined.job_names:
-            labels[_POD + "job_name"] = controller.name
+            labels[_POD_JOB_NAME] = controller.name
         if joined.job is not None:
             name = _controller_name(joined.job(key), "CronJob")
             if name is not None:
-                labels[_POD + "cronjob_name"] = name
+                labels[_POD_CRONJOB_NAME] = name
 
 
 def _controller_name(owned: Owned | None, kind: str) -> str | None:
@@ -110,10 +128,10 @@ def _targets(
         ids.setdefault(status.name, status.container_id)
     for container in containers:
         common = {
-            CONTAINER + "name": container.name,
-            CONTAINER + "id": ids.get(container.name, ""),
-            CONTAINER + "image": container.image,
-            CONTAINER + "init": is_init,
+            CONTAINER_NAME: container.name,
+            CONTAINER_ID: ids.get(container.name, ""),
+            CONTAINER_IMAGE: container.image,
+            CONTAINER_INIT: is_init,
         }
         if not container.ports:
             yield {ADDRESS: ip, **common}
@@ -122,7 +140,7 @@ def _targets(
             yield {
                 ADDRESS: join_host_port(ip, number),
                 **common,
-                CONTAINER + "port_number": number,
-                CONTAINER + "port_name": port.name,
-                CONTAINER + "port_protocol": port.protocol,
+                CONTAINER_PORT_NUMBER: number,
+                CONTAINER_PORT_NAME: port.name,
+                CONTAINER_PORT_PROTOCOL: port.protocol,
             }

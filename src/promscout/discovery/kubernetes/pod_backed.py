@@ -7,7 +7,15 @@ from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import join_host_port, port_text
-from promscout.discovery.kubernetes.pod import CONTAINER, pod_labels
+from promscout.discovery.kubernetes.pod import (
+    CONTAINER_IMAGE,
+    CONTAINER_INIT,
+    CONTAINER_NAME,
+    CONTAINER_PORT_NAME,
+    CONTAINER_PORT_NUMBER,
+    CONTAINER_PORT_PROTOCOL,
+    pod_labels,
+)
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
@@ -82,10 +90,10 @@ def _container_ports(pod: Pod) -> Iterator[tuple[Container, ContainerPort, bool]
 
 def _container_labels(container: Container, port: ContainerPort, is_init: bool, protocol: str) -> dict[str, str]:
     return {
-        CONTAINER + "name": container.name,
-        CONTAINER + "image": container.image,
-        CONTAINER + "port_name": port.name,
-        CONTAINER + "port_number": port_text(port.container_port),
-        CONTAINER + "port_protocol": protocol,
-        CONTAINER + "init": "true" if is_init else "false",
+        CONTAINER_NAME: container.name,
+        CONTAINER_IMAGE: container.image,
+        CONTAINER_PORT_NAME: port.name,
+        CONTAINER_PORT_NUMBER: port_text(port.container_port),
+        CONTAINER_PORT_PROTOCOL: protocol,
+        CONTAINER_INIT: "true" if is_init else "false",
     }

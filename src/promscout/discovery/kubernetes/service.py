@@ -11,6 +11,13 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _SERVICE: Final = PREFIX + "service_"
+_SERVICE_TYPE: Final = _SERVICE + "type"
+_SERVICE_EXTERNAL_NAME: Final = _SERVICE + "external_name"
+_SERVICE_CLUSTER_IP: Final = _SERVICE + "cluster_ip"
+_SERVICE_LOADBALANCER_IP: Final = _SERVICE + "loadbalancer_ip"
+_SERVICE_PORT_NAME: Final = _SERVICE + "port_name"
+_SERVICE_PORT_NUMBER: Final = _SERVICE + "port_number"
+_SERVICE_PORT_PROTOCOL: Final = _SERVICE + "port_protocol"
 
 
 def service_labels(service: Service) -> dict[str, str]:
@@ -28,20 +35,20 @@ def build_service(source: str, service: Service, joined: Joined) -> TargetGroup:
     spec, meta = service.spec, service.metadata
     labels = service_labels(service)
     add_namespace(labels, meta.namespace, joined)
-    common = {_SERVICE + "type": spec.type}
+    common = {_SERVICE_TYPE: spec.type}
     if spec.type == "ExternalName":
-        common[_SERVICE + "external_name"] = spec.external_name
+        common[_SERVICE_EXTERNAL_NAME] = spec.external_name
     else:
-        common[_SERVICE + "cluster_ip"] = spec.cluster_ip
+        common[_SERVICE_CLUSTER_IP] = spec.cluster_ip
     if spec.type == "LoadBalancer":
         given = ",".join(ingress.ip for ingress in service.status.load_balancer.ingress or () if ingress.ip)
-        common[_SERVICE + "loadbalancer_ip"] = given or spec.load_balancer_ip
+        common[_SERVICE_LOADBALANCER_IP] = given or spec.load_balancer_ip
     targets = tuple(
         {
             ADDRESS: join_host_port(f"{meta.name}.{meta.namespace}.svc", port.port),
-            _SERVICE + "port_name": port.name,
-            _SERVICE + "port_number": str(port.port),
-            _SERVICE + "port_protocol": port.protocol,
+            _SERVICE_PORT_NAME: port.name,
+            _SERVICE_PORT_NUMBER: str(port.port),
+            _SERVICE_PORT_PROTOCOL: port.protocol,
             **common,
         }
         for port in spec.ports or ()
