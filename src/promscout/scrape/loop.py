@@ -81,7 +81,6 @@ class ScrapeLoop:
         "_context",
         "_digest",
         "_interval",
-        "_labels",
         "_options",
         "_report_series",
         "_schedule",
@@ -109,33 +108,40 @@ class ScrapeLoop:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: asyncio.Task[None] | None = None
         self._before: float | None = None  # loop time of the last start
-        # Made at the first report: most of a large pool waits long.
-        self._report_series: SeriesTable | None = None
-        self._use(options)
-
-    def _use(self, options: ScrapeOptions) -> None:
-        config = options.config
         self._options = options
-        self._labels = SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels)
-        self._cache = SeriesCache(
-            self._stream,
-            self._labels,
-            honor_timestamps=config.honor_timestamps,
-            track_timestamps=config.track_timestamps_staleness,
-        )
+        self._cache: SeriesCache | None = None
+        self._report_series: SeriesTable | None = None
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from the next scrape on; slots and live series stay."""
-        before = self._cache
-        self._use(options)
-        self._cache.adopt(before)
+        before, self._cache = self._cache, None
+        self._options = options
+        if before is not None:
+            self._series().adopt(before)
 
     def take_over(self, other: ScrapeLoop) -> None:
         """Continue the series of a loop that is about to be stopped as REPLACED: they do not turn stale."""
         self._stream = other._stream
-        self._use(self._options)
-        self._cache.adopt(other._cache)
+        self._cache = None
+        if other._cache is not None:
+            self._series().adopt(other._cache)
         self._report_series = other._report_series  # labels and stream are the same
+
+    def _series(self) -> SeriesCache:
+        """The series of this target; made when first needed, since most of a large pool waits long."""
+        if self._cache is None:
+            config = self._options.config
+            self._cache = SeriesCache(
+                self._stream,
+                self._labels(),
+                honor_timestamps=config.honor_timestamps,
+                track_timestamps=config.track_timestamps_staleness,
+            )
+        return self._cache
+
+    def _labels(self) -> SampleLabels:
+        options = self._options
+        return SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=options.config.honor_labels)
 
     def start(self) -> None:
         """Scrape at every slot from now on, until stopped."""
@@ -217,7 +223,7 @@ class ScrapeLoop:
         if self.scrapes == 1:
             self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)
         if self._report_series is None:
-            self._report_series = report_series(self._stream, self._labels)
+            self._report_series = report_series(self._stream, self._labels())
         self._context.appender.append(report.batch(self._report_series, timestamp_ms))
 
     def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
@@ -233,7 +239,7 @@ class ScrapeLoop:
         try:
             exposition = parse_text(fetched.body)
             scraped = len(exposition.keys)
-            resolved = self._cache.resolve(exposition, timestamp_ms)
+            resolved = self._series().resolve(exposition, timestamp_ms)
         except (ExpositionError, InvalidValueError) as error:
             return _Outcome(scraped=scraped, error=str(error))
         if config.sample_limit and len(resolved.batch) > config.sample_limit:
@@ -244,7 +250,7 @@ class ScrapeLoop:
     def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
         if resolved.duplicates:
             self._context.metrics.duplicate_samples.inc(resolved.duplicates)
-        self._cache.accept(resolved)
+        self._series().accept(resolved)
         self._context.metrics.samples.inc(len(resolved.batch))
         if len(resolved.batch):
             self._context.appender.append(resolved.batch)
@@ -252,7 +258,7 @@ class ScrapeLoop:
             self._context.appender.append(stale_markers(resolved.vanished, timestamp_ms))
 
     def _mark_stale(self, timestamp_ms: int) -> None:
-        series = self._cache.end()
+        series = self._cache.end() if self._cache is not None else None
         if series is not None:
             self._context.appender.append(stale_markers(series, timestamp_ms))
 

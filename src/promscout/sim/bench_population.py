@@ -28,7 +28,14 @@ def populate_bench(store: ObjectStore, pods: int = 10_000) -> None:
     for number in range(_NAMESPACES):
         store.add(namespace(f"team-{number:02d}"))
     for number in range(nodes):
-        store.add(node(f"node-{number:03d}", ip=node_address(number), zone=f"eu-1{'abc'[number % 3]}", images=20))
+        store.add(
+            node(
+                f"node-{number:03d}",
+                ip=node_address(number % 1000, net=1 + number // 1000),
+                zone=f"eu-1{'abc'[number % 3]}",
+                images=20,
+            )
+        )
     for number in range(services):
         first = number * PODS_PER_SERVICE
         backing = [bench_pod(one, nodes) for one in range(first, min(first + PODS_PER_SERVICE, pods))]
@@ -82,7 +89,7 @@ def bench_pod(index: int, nodes: int) -> JsonObject:
         annotations=annotations,
         owner=Owner("ReplicaSet", replicaset),
         node=f"node-{index % nodes:03d}",
-        ip=pod_address(index),
+        ip=pod_address(index % 62_500, net=1 + index // 62_500),
         ports=_PORTS,
         sidecar_ports=_SIDECAR,
         env=env,
