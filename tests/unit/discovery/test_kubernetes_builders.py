@@ -115,18 +115,18 @@ def test_an_ipv6_address_stands_in_brackets_before_a_port_and_bare_without():
 )
 def test_readiness_is_the_ready_condition_in_lower_case(conditions, ready):
     group = _build(_pod(status__conditions=conditions))
-    assert group.labels["__meta_kubernetes_pod_ready"] == ready
+    assert group.labels_of(0)["__meta_kubernetes_pod_ready"] == ready
 
 
 def test_only_the_controlling_owner_shows():
     owners = [{"kind": "Gang", "name": "g"}, {"kind": "ReplicaSet", "name": "web-5d", "controller": True}]
-    labels = _build(_pod(metadata__ownerReferences=owners)).labels
+    labels = _build(_pod(metadata__ownerReferences=owners)).labels_of(0)
     assert labels["__meta_kubernetes_pod_controller_kind"] == "ReplicaSet"
     assert labels["__meta_kubernetes_pod_controller_name"] == "web-5d"
 
 
 def test_label_and_annotation_names_are_sanitised_and_have_a_present_twin():
-    labels = _build(_pod(metadata__annotations={"prometheus.io/scrape": ""})).labels
+    labels = _build(_pod(metadata__annotations={"prometheus.io/scrape": ""})).labels_of(0)
     assert labels["__meta_kubernetes_pod_label_app_kubernetes_io_name"] == "web"
     assert labels["__meta_kubernetes_pod_labelpresent_app_kubernetes_io_name"] == "true"
     assert labels["__meta_kubernetes_pod_annotation_prometheus_io_scrape"] == ""
@@ -135,7 +135,7 @@ def test_label_and_annotation_names_are_sanitised_and_have_a_present_twin():
 
 def test_node_metadata_is_attached_and_a_pod_of_an_unknown_node_has_no_targets():
     known = Joined(node={"n1": _node(labels={"zone": "z1"})}.get)
-    assert _build(_pod(), known).labels["__meta_kubernetes_node_label_zone"] == "z1"
+    assert _build(_pod(), known).labels_of(0)["__meta_kubernetes_node_label_zone"] == "z1"
     assert _build(_pod(), Joined(node=nothing)).is_empty
 
 
@@ -389,7 +389,7 @@ def test_owners_show_through_replica_sets_and_jobs():
 
     def labels(controller_kind, joined):
         owner = {"kind": controller_kind, "name": "x", "controller": True}
-        return _build(_pod(metadata__ownerReferences=[owner]), joined).labels
+        return _build(_pod(metadata__ownerReferences=[owner]), joined).labels_of(0)
 
     joined = Joined(
         replica_set={"shop/x": owned("Deployment", "web")}.get,
@@ -406,7 +406,7 @@ def test_owners_show_through_replica_sets_and_jobs():
 def test_a_namespaces_labels_and_annotations_show_without_its_name():
     raw = {"metadata": {"name": "shop", "labels": {"team": "a"}, "annotations": {"x/y": "z"}}}
     joined = Joined(namespace={"shop": msgspec.convert(raw, Namespace)}.get)
-    labels = _build(_pod(), joined).labels
+    labels = _build(_pod(), joined).labels_of(0)
     assert labels["__meta_kubernetes_namespace_label_team"] == "a"
     assert labels["__meta_kubernetes_namespace_annotationpresent_x_y"] == "true"
     assert "__meta_kubernetes_namespace_name" not in labels

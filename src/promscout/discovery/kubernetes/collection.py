@@ -11,8 +11,10 @@ from promscout.kube.access import ClusterAccess
 from promscout.kube.informer import Informer, SharedInformers
 from promscout.kube.objects import KubeObject
 from promscout.kube.resource import Resource, Scope
+from promscout.kube.store import Store
 
 T = TypeVar("T", bound=KubeObject)
+V = TypeVar("V")
 
 
 class Collection(Generic[T]):
@@ -24,8 +26,17 @@ class Collection(Generic[T]):
 
     def get(self, key: str) -> T | None:
         """The object under ``key``, or None."""
+        store = self._store(key)
+        return store.get(key) if store is not None else None
+
+    def derived(self, key: str, function: Callable[[T], V]) -> V | None:
+        """``function`` of the object under ``key``, shared by all who ask for it; None without such an object."""
+        store = self._store(key)
+        return store.derived(key, function) if store is not None else None
+
+    def _store(self, key: str) -> Store[T] | None:
         informer = self._everywhere or self._informers.get(key.partition("/")[0])
-        return informer.store.get(key) if informer is not None else None
+        return informer.store if informer is not None else None
 
     def __iter__(self) -> Iterator[str]:
         for informer in self._informers.values():

@@ -13,6 +13,8 @@ T = TypeVar("T")
 Lookup: TypeAlias = Callable[[str], T | None]
 """Gives the object under a store key, or None."""
 
+PodLabels: TypeAlias = dict[str, str]
+
 
 def nothing(_key: str) -> None:
     """The lookup of a store that is empty."""
@@ -22,6 +24,7 @@ def nothing(_key: str) -> None:
 class Joined:
     """Lookups of the objects that a role joins; None where the configuration does not ask for that object.
 
+    ``derive_pod`` gives a function of the pod under a key, and may remember it for all groups that show the pod.
     ``nodes_are_complete`` tells whether a node that is not found does not exist (or is filtered by a selector), as
     opposed to not being known.
     """
@@ -33,4 +36,5 @@ class Joined:
     job_names: bool = False
     service: Lookup[Service] = nothing
     pod: Lookup[Pod] = nothing
+    derive_pod: Callable[[str, Callable[[Pod], PodLabels]], PodLabels | None] = lambda _key, _function: None
     nodes_are_complete: Callable[[], bool] = lambda: True

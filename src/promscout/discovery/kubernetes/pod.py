@@ -17,7 +17,7 @@ from promscout.discovery.kubernetes.labels import (
     join_host_port,
     port_text,
 )
-from promscout.kube.objects import Container, ContainerStatus, Owned, OwnerReference, Pod
+from promscout.kube.objects import Container, ContainerStatus, Owned, Pod, object_key
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
@@ -53,19 +53,26 @@ def build_pod(source: str, pod: Pod, joined: Joined) -> TargetGroup:
     """
     if not pod.status.pod_ip or not _node_may_exist(pod.spec.node_name, joined):
         return TargetGroup(source)
-    labels = pod_labels(pod, joined)
+    labels = workload_labels(pod, joined)
     labels[NAMESPACE] = pod.metadata.namespace
     add_node(labels, pod.spec.node_name, joined)
     add_namespace(labels, pod.metadata.namespace, joined)
-    targets = chain(
-        _targets(pod.status.pod_ip, pod.spec.containers or (), pod.status.container_statuses, "false"),
-        _targets(pod.status.pod_ip, pod.spec.init_containers, pod.status.init_container_statuses, "true"),
+    targets = tuple(
+        chain(
+            _targets(pod.status.pod_ip, pod.spec.containers or (), pod.status.container_statuses, "false"),
+            _targets(pod.status.pod_ip, pod.spec.init_containers, pod.status.init_container_statuses, "true"),
+        )
     )
-    return TargetGroup(source, tuple(targets), labels)
+    return TargetGroup(source, targets, labels, (shared_pod_labels(pod, joined),) * len(targets))
 
 
-def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
-    """The labels that every target of a pod shares, in whatever role; namespace and node excepted.
+def shared_pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
+    """``pod_labels`` of a pod, one dict for all targets of all roles that show it. Not to be changed."""
+    return joined.derive_pod(object_key(pod), pod_labels) or pod_labels(pod)
+
+
+def pod_labels(pod: Pod) -> dict[str, str]:
+    """The labels that every target of a pod shares; namespace, node and what stands behind its controller excepted.
 
     Source: prometheus v3.x discovery/kubernetes/pod.go podLabels.
     """
@@ -85,7 +92,6 @@ def pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
             labels[_POD_CONTROLLER_KIND] = controller.kind
         if controller.name:
             labels[_POD_CONTROLLER_NAME] = controller.name
-        _add_workload(labels, f"{pod.metadata.namespace}/{controller.name}", controller, joined)
     return labels
 
 
@@ -96,8 +102,16 @@ def _ready(pod: Pod) -> str:
     return "unknown"
 
 
-def _add_workload(labels: dict[str, str], key: str, controller: OwnerReference, joined: Joined) -> None:
-    """Add the names of what stands behind the pod's controller."""
+def workload_labels(pod: Pod, joined: Joined) -> dict[str, str]:
+    """The names of what stands behind a pod's controller, as far as asked for. A new dict.
+
+    Source: prometheus v3.x discovery/kubernetes/pod.go podLabels.
+    """
+    labels: dict[str, str] = {}
+    controller = pod.metadata.controller
+    if controller is None:
+        return labels
+    key = f"{pod.metadata.namespace}/{controller.name}"
     if controller.kind == "ReplicaSet" and joined.replica_set is not None:
         name = _controller_name(joined.replica_set(key), "Deployment")
         if name is not None:
@@ -109,6 +123,7 @@ def _add_workload(labels: dict[str, str], key: str, controller: OwnerReference, 
             name = _controller_name(joined.job(key), "CronJob")
             if name is not None:
                 labels[_POD_CRONJOB_NAME] = name
+    return labels
 
 
 def _controller_name(owned: Owned | None, kind: str) -> str | None:

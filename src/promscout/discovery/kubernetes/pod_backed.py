@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
@@ -14,13 +15,24 @@ from promscout.discovery.kubernetes.pod import (
     CONTAINER_PORT_NAME,
     CONTAINER_PORT_NUMBER,
     CONTAINER_PORT_PROTOCOL,
-    pod_labels,
+    shared_pod_labels,
+    workload_labels,
 )
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
 _NO_POD: Final[dict[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _BackingPod:
+    """A pod behind endpoints: its shared labels, those of this role's own, and the ports that endpoints have."""
+
+    pod: Pod
+    labels: dict[str, str]
+    own: dict[str, str]
+    ports: set[int] = field(default_factory=set)
 
 
 class PodBackedTargets:
@@ -33,7 +45,7 @@ class PodBackedTargets:
         self._joined = joined
         self._targets: list[dict[str, str]] = []
         self._bases: list[dict[str, str]] = []
-        self._pods: dict[str, tuple[Pod, dict[str, str], set[int]]] = {}
+        self._pods: dict[str, _BackingPod] = {}
 
     def add(self, target: dict[str, str], ref: ObjectReference | None, port: int | None, protocol: str | None) -> None:
         """Add the target of one address and port; where ``ref`` is a known pod, with that pod's labels.
@@ -45,29 +57,32 @@ class PodBackedTargets:
         if ref is None or pod is None:
             self._bases.append(_NO_POD)
             return
-        entry = self._pods.get(ref.key)
-        if entry is None:
-            entry = self._pods[ref.key] = (pod, pod_labels(pod, self._joined), set())
-        _, labels, ports = entry
-        self._bases.append(labels)
+        backing = self._pods.get(ref.key)
+        if backing is None:
+            labels, own = shared_pod_labels(pod, self._joined), workload_labels(pod, self._joined)
+            backing = self._pods[ref.key] = _BackingPod(pod, labels, own)
+        self._bases.append(backing.labels)
+        target.update(backing.own)
         if port is not None:
-            ports.add(port)
+            backing.ports.add(port)
             self._add_container(target, pod, port, protocol)
 
     def group(self, source: str, labels: dict[str, str]) -> TargetGroup:
         """All targets: those added, then one for each container port of their pods that no endpoint has."""
-        for pod, base, ports in self._pods.values():
+        for backing in self._pods.values():
+            pod = backing.pod
             if not pod.status.pod_ip:
                 continue
             for container, port, is_init in _container_ports(pod):
-                if port.container_port not in ports:
+                if port.container_port not in backing.ports:
                     self._targets.append(
                         {
                             ADDRESS: join_host_port(pod.status.pod_ip, port.container_port),
                             **_container_labels(container, port, is_init, port.protocol),
+                            **backing.own,
                         }
                     )
-                    self._bases.append(base)
+                    self._bases.append(backing.labels)
         return TargetGroup(source, tuple(self._targets), labels, tuple(self._bases) if self._pods else ())
 
     @staticmethod

@@ -112,7 +112,9 @@ class RoleGroups:
             self._dependency(found, "job", JOBS, None)
         if spec.joins_services:
             self._dependency(found, "service", SERVICES, Role.SERVICE, events=Role.SERVICE)
-            self._dependency(found, "pod", PODS, Role.POD, events=Role.POD)
+            found["derive_pod"] = self._dependency(found, "pod", PODS, Role.POD, events=Role.POD).derived
+        elif spec.shows_pods:
+            found["derive_pod"] = self._objects.derived
         return Joined(job_names=attach.job, **found)
 
     def _dependency(
