@@ -34,7 +34,9 @@ NO_STREAM: Final = (400, 422, 500, 501)
 """Codes of a server that does not offer streaming lists: it refuses the parameters, or its storage cannot do it."""
 
 HEALTHY_AFTER: Final = 1.0
-"""Seconds a watch must have lasted, when it brought no event, for its end to count as normal."""
+"""Seconds a watch must have lasted for the next one to be opened at once."""
+
+_CHANGES: Final = ("ADDED", "MODIFIED")
 
 _log = structlog.get_logger("promscout.kube")
 
@@ -164,12 +166,13 @@ class Reflector(Generic[T]):
         async with aclosing(events):
             async for batch in events:
                 self._seen(batch)
+                before = self.status.events
                 for event in batch.events:
                     if listed:
                         self._apply(event)
                     else:
                         listed = self._collect(event, objects)
-                if listed:
+                if self.status.events > before:
                     self._backoff.reset()
 
     def _collect(self, event: WatchEvent[T], objects: dict[str, T]) -> bool:
@@ -180,11 +183,13 @@ class Reflector(Generic[T]):
                 self.status.watches += 1
                 self._listed(objects, version)
             return event.ends_list
-        if event.type == "DELETED":
-            objects.pop(object_key(event.object), None)
-        else:
+        if event.type in _CHANGES:
             self._strings.share(event.object)
             objects[object_key(event.object)] = event.object
+        elif event.type == "DELETED":
+            objects.pop(object_key(event.object), None)
+        else:
+            raise self._unknown(event)
         return False
 
     async def _list(self) -> None:
@@ -216,26 +221,27 @@ class Reflector(Generic[T]):
     async def _watch_until_expired(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            started, events = loop.time(), self.status.events
+            started = loop.time()
             try:
                 await self._watch_once()
             except ExpiredError:
                 raise
             except ApiUnreachableError as error:
                 # The way to the server broke, not the watch: what was missed is still there to be watched.
-                if self._brought_nothing(started, events):
+                if self._was_short(started):
                     await self._pause(error, "watch failed, watching again")
             except ApiStatusError as error:
                 if error.code != 429 and error.code < 500:
                     raise
                 await self._pause(error, "watch refused, watching again")
             else:
-                if self._brought_nothing(started, events):
+                if self._was_short(started):
                     await asyncio.sleep(self._backoff.next())
 
-    def _brought_nothing(self, started: float, events: int) -> bool:
-        """Whether a watch ended so soon that opening the next one at once would be a hot loop."""
-        return self.status.events == events and asyncio.get_running_loop().time() - started < HEALTHY_AFTER
+    @staticmethod
+    def _was_short(started: float) -> bool:
+        """Whether a watch ended so soon, events or not, that opening the next one at once could be a hot loop."""
+        return asyncio.get_running_loop().time() - started < HEALTHY_AFTER
 
     async def _watch_once(self) -> None:
         self.status.watches += 1
@@ -271,9 +277,8 @@ class Reflector(Generic[T]):
 
     def _apply(self, event: WatchEvent[T]) -> None:
         obj = event.object
-        self.status.resource_version = take_resource_version(obj)
-        self.status.events += 1
-        if event.type in ("ADDED", "MODIFIED"):
+        version = take_resource_version(obj)
+        if event.type in _CHANGES:
             self._strings.share(obj)
             self._store.put(object_key(obj), obj)
         elif event.type == "DELETED":
@@ -281,4 +286,10 @@ class Reflector(Generic[T]):
         elif event.type == "BOOKMARK":
             self.status.bookmarks += 1
         else:
-            raise ApiUnreachableError(f"unknown watch event type {event.type!r} for {self._resource.plural}")
+            raise self._unknown(event)
+        self.status.resource_version = version
+        self.status.events += 1
+
+    def _unknown(self, event: WatchEvent[T]) -> KubeError:
+        """What ends a watch whose event cannot be understood: not a broken connection, so that a list follows."""
+        return KubeError(f"unknown watch event type {event.type!r} for {self._resource.plural}")
