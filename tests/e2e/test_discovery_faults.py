@@ -307,7 +307,8 @@ async def test_a_server_that_expires_every_watch_after_a_streaming_list_is_liste
 
 @pytest.mark.parametrize("end", ["close", "cut"])
 async def test_a_streaming_list_that_is_cut_before_its_end_is_never_shown(end):
-    first, whole = added("a", 5) + added("b", 6), added("a", 5) + added("b", 6) + added("c", 7)
+    first = added("a", 5) + event("BOOKMARK", pod("", 5)) + added("b", 6)
+    whole = first + added("c", 7)
     script = {
         "cut": (stream(first, end="cut"), stream(whole + end_of_list(7))),
         # A server that ends it properly does not know what a streaming list is: this one is asked for pages then.
