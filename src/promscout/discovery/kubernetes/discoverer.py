@@ -79,14 +79,20 @@ class KubernetesDiscoverer:
     async def _access(self) -> ClusterAccess:
         """How to reach the cluster, as soon as the files that say so can be used."""
         backoff = Backoff()
-        while True:
-            try:
-                return access_of(self._config)
-            except InvalidValueError as error:
-                pause = backoff.next()
-                self._metrics.failed("access")
-                _log.error("no access to the API server", role=self._config.role, error=str(error), pause=pause)
-                await asyncio.sleep(pause)
+        try:
+            while True:
+                try:
+                    return access_of(self._config)
+                except InvalidValueError as error:
+                    if not backoff.failures:
+                        self._metrics.failed_configs.inc()
+                    pause = backoff.next()
+                    self._metrics.failed("access")
+                    _log.error("no access to the API server", role=self._config.role, error=str(error), pause=pause)
+                    await asyncio.sleep(pause)
+        finally:
+            if backoff.failures:
+                self._metrics.failed_configs.dec()
 
 
 def access_of(config: KubernetesSDConfig) -> ClusterAccess:
