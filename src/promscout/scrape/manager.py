@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from promscout.model.group import TargetSetChange
+from promscout.model.group import GroupKey, TargetGroup, TargetSetChange
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending, ScrapeContext
 from promscout.scrape.pool import ScrapePool
 
-SYNC_SLICE: Final = 500
-"""Groups synced in one go: about 50 ms. Large syncs take turns with whatever else is due, scrapes above all."""
+SYNC_SLICE: Final = 1000
+"""Targets synced in one go: large syncs take turns with whatever else is due, scrapes above all."""
 
 
 class ScrapeManager:
@@ -62,15 +62,29 @@ class ScrapeManager:
         """The reloader: take changes from ``receive`` and sync the pools of their jobs, until cancelled."""
         while True:
             for job, groups in (await receive()).items():
-                # Additions first: a target that moves from one group to another is not stopped on the way.
-                ordered = sorted(groups.items(), key=lambda item: item[1].is_empty)
-                for start in range(0, max(1, len(ordered)), SYNC_SLICE):
+                for part in sync_slices(groups):
                     pool = self._pools.get(job)
                     if pool is not None:
-                        pool.sync(dict(ordered[start : start + SYNC_SLICE]))
+                        pool.sync(part)
                     await asyncio.sleep(0)
 
     def _close(self, pool: ScrapePool) -> None:
         task = asyncio.create_task(pool.close(Ending.REMOVED), name=f"closing pool {pool.config.job_name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def sync_slices(groups: Mapping[GroupKey, TargetGroup]) -> Iterator[dict[GroupKey, TargetGroup]]:
+    """``groups`` in parts of ``SYNC_SLICE`` targets or little more, at least one part even if there are none.
+
+    Additions come first: a target that moves from one group to another is not stopped on the way.
+    """
+    part: dict[GroupKey, TargetGroup] = {}
+    size = 0
+    for key, group in sorted(groups.items(), key=lambda item: item[1].is_empty):
+        if size >= SYNC_SLICE:
+            yield part
+            part, size = {}, 0
+        part[key] = group
+        size += max(1, len(group.targets))
+    yield part
