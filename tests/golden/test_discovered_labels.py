@@ -6,7 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
@@ -17,24 +16,11 @@ from promscout.discovery.manager import DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.kube.informer import SharedInformers
 from promscout.scrape.target import TargetBuilder
-from promscout.sim import SimCluster
-from promscout.sim.resources import RESOURCES
 
 GOLDEN = Path(__file__).parent
 EXPECTED = json.loads((GOLDEN / "discovered-labels.json").read_text())
 NEWER_THAN_THE_RECORDING = ("__meta_kubernetes_node_condition_",)  # not in 3.5, in 3.14
 JOBS = list(EXPECTED)
-
-
-@pytest.fixture
-async def api_server():
-    cluster = SimCluster()
-    for resource in RESOURCES:
-        recorded = GOLDEN / "apiserver" / "lists" / f"{resource.plural}.json"
-        if recorded.exists():
-            cluster.store.load(resource, json.loads(recorded.read_text())["items"], 334)
-    async with cluster:
-        yield cluster.url
 
 
 def _config(url):
@@ -45,8 +31,8 @@ def _config(url):
     return parse_config(yaml.safe_dump({**document, "scrape_configs": jobs}), "prometheus.yml")
 
 
-async def test_every_role_discovers_what_prometheus_does(api_server):
-    config = _config(api_server)
+async def test_every_role_discovers_what_prometheus_does(recorded_cluster):
+    config = _config(recorded_cluster.url)
     metrics = DiscoveryMetrics(CollectorRegistry())
     found = {}
     async with SharedInformers(metrics) as informers:

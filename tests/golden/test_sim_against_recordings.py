@@ -12,9 +12,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from promscout.sim import SimCluster
 from promscout.sim.objects import ADDED, DELETED
-from promscout.sim.resources import NODES, PODS, RESOURCES, SERVICES
+from promscout.sim.resources import NODES, PODS, SERVICES
 
 RECORDINGS = Path(__file__).parent / "apiserver"
 INDEX = json.loads((RECORDINGS / "index.json").read_text())
@@ -48,14 +47,8 @@ def _without_numbers(text):
 
 
 @pytest.fixture
-async def cluster():
-    cluster = SimCluster(bookmark_interval=0.05)
-    for resource in RESOURCES:
-        recorded = RECORDINGS / "lists" / f"{resource.plural}.json"
-        if recorded.exists():
-            cluster.store.load(resource, json.loads(recorded.read_text())["items"], REVISION)
-    async with cluster:
-        yield cluster
+def cluster(recorded_cluster):
+    return recorded_cluster
 
 
 @pytest.fixture

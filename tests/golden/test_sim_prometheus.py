@@ -10,22 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from promscout.sim import SimCluster
-from promscout.sim.resources import RESOURCES
-
 GOLDEN = Path(__file__).parent
 EXPECTED = json.loads((GOLDEN / "discovered-labels.json").read_text())
 
 
 @pytest.fixture
-async def cluster():
-    cluster = SimCluster()
-    for resource in RESOURCES:
-        recorded = GOLDEN / "apiserver" / "lists" / f"{resource.plural}.json"
-        if recorded.exists():
-            cluster.store.load(resource, json.loads(recorded.read_text())["items"], 334)
-    async with cluster:
-        yield cluster
+def cluster(recorded_cluster):
+    return recorded_cluster
 
 
 def _config(url):
