@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from promscout.model.labels import LabelSet
 
 STALE_NAN_BITS: Final = 0x7FF0000000000002
-"""Bit pattern of a staleness marker. Source: prometheus v3.x model/value/value.go StaleNaN."""
+"""Bit pattern of a staleness marker. Source: prometheus v3.x model/value/value.go StaleNaN.
 
-STALE_NAN: Final = float(np.uint64(STALE_NAN_BITS).view(np.float64))
-"""A staleness marker as a float. Keep it in numpy arrays: arithmetic may change a NaN's bits."""
+Markers stay in numpy arrays: Python arithmetic may change a NaN's bits."""
 
 Values: TypeAlias = NDArray[np.float64]
 Timestamps: TypeAlias = NDArray[np.int64]
@@ -86,8 +85,8 @@ class SeriesTable:
 
     ``stream`` names the sequence of batches that the table belongs to (one per target): samples of one stream are
     delivered in the order in which they were appended. ``encoded`` holds the label sets of all series, each as in
-    :func:`encode_label_set`, back to back; series ``i`` is ``encoded[offsets[i]:offsets[i + 1]]``. About 150 bytes a
-    series, no Python object for any of them.
+    :func:`encode_label_set`, back to back; series ``i`` is ``encoded[offsets[i]:offsets[i + 1]]``. No series is
+    a Python object.
     """
 
     __slots__ = ("__weakref__", "encoded", "offsets", "stream")
