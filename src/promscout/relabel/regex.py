@@ -108,9 +108,17 @@ def _reason(text: str, error: Exception) -> str:
 
 
 def _re2_matcher(compiled: re2._Regexp) -> Matcher:
+    # The package's own match object costs three to eight times as much as the match itself.
+    run, anchor = compiled._regexp.Match, re2._Anchor.UNANCHORED  # noqa: SLF001
+
     def match(value: str) -> Groups | None:
-        found = compiled.search(value)
-        return None if found is None else (found.group(), *found.groups())
+        encoded = value.encode()
+        spans = run(anchor, encoded, 0, len(encoded))
+        if spans[0][0] < 0:
+            return None
+        if len(encoded) == len(value):
+            return tuple([None if start < 0 else value[start:end] for start, end in spans])
+        return tuple([None if start < 0 else encoded[start:end].decode() for start, end in spans])
 
     return match
 
