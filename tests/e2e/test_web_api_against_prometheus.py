@@ -66,8 +66,8 @@ def fill(view: View) -> None:
     for job, groups in (("quiet", ((QUIET, LABELS), (DROPPED, {"drop": "yes"}))), ("failing", ((FAILING, {}),))):
         view.scrape.pools[job].sync(
             {
-                ("static/0", str(position)): TargetGroup(
-                    str(position), tuple({"__address__": address} for address in addresses), labels
+                ("static/0", str(position)): TargetGroup.of(
+                    str(position), ({"__address__": address} for address in addresses), labels
                 )
                 for position, (addresses, labels) in enumerate(groups)
             }

@@ -22,9 +22,9 @@ class StaticDiscoverer:
     async def run(self, publish: Publish) -> None:
         """Publish, then wait for cancellation."""
         publish(
-            TargetGroup(
+            TargetGroup.of(
                 source=str(position),
-                targets=tuple({ADDRESS: target} for target in group.targets),
+                targets=[{ADDRESS: target} for target in group.targets],
                 labels=dict(group.labels),
             )
             for position, group in enumerate(self._config.groups)

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Final, Self, TypeAlias
 
 import msgspec
+
+from promscout.model.labels import LabelRow
+
+NO_LABELS: Final = LabelRow()
 
 
 class TargetGroup(msgspec.Struct, frozen=True, gc=False):
     """Targets that share labels and come from one source.
 
     ``source`` is unique within its provider and names the object behind the group (``pod/default/web-0``). A new group
-    of the same source replaces the old one as a whole. Each target is a set of labels, laid over ``bases`` at the same
+    of the same source replaces the old one as a whole. Each target is a row of labels, laid over ``bases`` at the same
     position, if there are any, laid over the group's ``labels``: several targets of one pod share that pod's labels as
-    one dict. Groups are equal by value, and nobody mutates their dicts after construction.
+    one row. Groups are equal by value.
 
     Source: prometheus v3.x discovery/targetgroup/targetgroup.go Group.
     """
 
     source: str
-    targets: tuple[dict[str, str], ...] = ()
-    labels: dict[str, str] = {}
-    bases: tuple[dict[str, str], ...] = ()
+    targets: tuple[LabelRow, ...] = ()
+    labels: LabelRow = NO_LABELS
+    bases: tuple[LabelRow, ...] = ()
+
+    @classmethod
+    def of(cls, source: str, targets: Iterable[Mapping[str, str]], labels: Mapping[str, str] | None = None) -> Self:
+        """A group of targets whose labels are mappings."""
+        return cls(source, tuple(map(LabelRow.of, targets)), LabelRow.of(labels) if labels else NO_LABELS)
 
     def labels_of(self, position: int) -> dict[str, str]:
         """All labels of one target, as a new dict."""
+        labels = self.labels.as_dict()
         if self.bases:
-            return self.labels | self.bases[position] | self.targets[position]
-        return self.labels | self.targets[position]
+            labels |= self.bases[position].as_dict()
+        return labels | self.targets[position].as_dict()
 
     @property
     def is_empty(self) -> bool:

@@ -1,15 +1,18 @@
-"""Label names and label sets.
+"""Label names, label sets and label rows.
 
-While labels are being made (discovery, relabelling) they are a plain ``dict[str, str]``. Once final they are a
-``LabelSet``: pairs sorted by name, hashable, equal by value, without empty values (an empty value means that the
-label is absent).
+While labels are being made they are a plain ``dict[str, str]``. What is kept of them for thousands of targets is a
+``LabelRow``. Final labels that are shown or sent are a ``LabelSet``: pairs sorted by name, hashable, equal by value,
+without empty values (an empty value means that the label is absent).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Final, Self, TypeAlias
+
+import msgspec
 
 LabelSet: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -28,6 +31,42 @@ EXPORTED_PREFIX: Final = "exported_"
 
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _UNSAFE: Final = re.compile(r"[^a-zA-Z0-9_]")
+
+
+@lru_cache(maxsize=8192)
+def shared_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names`` as one object for all who have the same: the targets of a workload differ in values only."""
+    return names
+
+
+class LabelRow(msgspec.Struct, frozen=True, gc=False):
+    """Labels as two tuples of equal length, names that many rows share, and values; immutable and equal by value.
+
+    A third of the size of a dict. Names are in the order in which they were given, each at most once; values may be
+    empty.
+    """
+
+    names: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Self:
+        """The row of ``labels``."""
+        return cls(shared_names(tuple(labels)), tuple(labels.values()))
+
+    def as_dict(self) -> dict[str, str]:
+        """The same labels as a new dict."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def __getitem__(self, name: str) -> str:
+        """The value of ``name``, found by looking through the names."""
+        try:
+            return self.values[self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
 
 
 def label_set(labels: Mapping[str, str]) -> LabelSet:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 
+import msgspec
 import structlog
 
 from promscout.model.group import GroupKey, TargetGroup
@@ -20,20 +21,22 @@ from promscout.supervisor import Supervisor
 _log = structlog.get_logger("promscout.scrape")
 
 
-@dataclass(frozen=True, slots=True)
-class _Members:
+class _Members(msgspec.Struct, frozen=True, gc=False):
     """A group and what became of each of its targets."""
 
     group: TargetGroup
     built: tuple[Built, ...]
 
 
-@dataclass(slots=True)
 class ActiveTarget:
-    """A target that is being scraped, and every place (group, position) where it was discovered."""
+    """A target that is being scraped. ``places`` counts where it was discovered; at 0 it is one no more."""
 
-    loop: ScrapeLoop
-    found: list[tuple[GroupKey, int]] = field(default_factory=list)
+    __slots__ = ("loop", "places", "seen_in")
+
+    def __init__(self, loop: ScrapeLoop) -> None:
+        self.loop = loop
+        self.places = 0
+        self.seen_in: GroupKey = ("", "")  # the group where it was found last, which may have lost it since
 
 
 class ScrapePool:
@@ -86,8 +89,12 @@ class ScrapePool:
 
     def discovered_labels(self, active: ActiveTarget) -> LabelSet:
         """The labels of an active target before relabelling, where it was found last, as Prometheus shows them."""
-        key, position = active.found[-1]
-        return label_set(self._builder.discovered_labels(self._groups[key].group, position))
+        target = active.loop.target
+        members = self._groups.get(active.seen_in)
+        if members is None or target not in members.built:
+            active.seen_in, members = next(item for item in self._groups.items() if target in item[1].built)
+        position = len(members.built) - 1 - members.built[::-1].index(target)
+        return label_set(self._builder.discovered_labels(members.group, position))
 
     def sync(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
         """Take over changed groups; an empty group removes its predecessor."""
@@ -133,37 +140,43 @@ class ScrapePool:
         for key, group in groups:
             before = self._groups.pop(key, None)
             if before is not None:
-                self._leave(key, before, lost)
+                self._leave(before, lost)
             if not group.is_empty:
                 self._enter(key, group, before if reuse else None, gained)
         self._start_and_stop(lost, gained)
 
-    def _leave(self, key: GroupKey, members: _Members, lost: dict[Target, None]) -> None:
-        for position, built in enumerate(members.built):
+    def _leave(self, members: _Members, lost: dict[Target, None]) -> None:
+        for built in members.built:
             if isinstance(built, Target):
-                self._active[built].found.remove((key, position))
+                self._active[built].places -= 1
                 lost[built] = None
             elif built is None:
                 self._dropped -= 1
 
     def _enter(self, key: GroupKey, group: TargetGroup, before: _Members | None, gained: dict[Target, None]) -> None:
-        if before is None:
-            members = _Members(group, tuple(self._builder.build(group)))
-        else:
-            members = _Members(group, tuple(self._builder.build(group, before.group, before.built)))
-        self._groups[key] = members
-        for position, built in enumerate(members.built):
-            if isinstance(built, Target):
-                active = self._active.get(built)
+        build = self._builder.build
+        built = tuple(build(group) if before is None else build(group, before.group, before.built))
+        if not any(built):
+            self._groups[key] = _Members(group, _all_dropped(len(built)))
+            self._dropped += len(built)
+            return
+        places: list[Built] = []
+        for position, one in enumerate(built):
+            place = one
+            if isinstance(one, Target):
+                active = self._active.get(one)
                 if active is None:
-                    loop = ScrapeLoop(built, self._options, self._context)
-                    active = self._active[built] = ActiveTarget(loop)
-                    gained[built] = None
-                active.found.append((key, position))
-            elif built is None:
+                    active = self._active[one] = ActiveTarget(ScrapeLoop(one, self._options, self._context))
+                    gained[one] = None
+                active.places += 1
+                active.seen_in = key
+                place = active.loop.target  # of equal targets one is kept
+            elif one is None:
                 self._dropped += 1
             else:
-                self._refuse(group, position, built)
+                self._refuse(group, position, one)
+            places.append(place)
+        self._groups[key] = _Members(group, tuple(places))
 
     def _refuse(self, group: TargetGroup, position: int, refused: Refused) -> None:
         self._context.metrics.sync_failed.labels(self.config.job_name).inc()
@@ -176,7 +189,7 @@ class ScrapePool:
         )
 
     def _start_and_stop(self, lost: Iterable[Target], gained: Iterable[Target]) -> None:
-        removed = [self._active.pop(target).loop for target in lost if not self._active[target].found]
+        removed = [self._active.pop(target).loop for target in lost if not self._active[target].places]
         # Several with the same labels write the same series: one of them hands it over.
         predecessors = {loop.target.labels: loop for loop in removed} if gained else {}
         replaced = set()
@@ -206,3 +219,9 @@ class ScrapePool:
     def _ended(self, loop: ScrapeLoop) -> None:
         if self._ending.get(loop.target) is loop:
             del self._ending[loop.target]
+
+
+@lru_cache(maxsize=256)
+def _all_dropped(targets: int) -> tuple[None, ...]:
+    """What became of the targets of a group none of which is scraped, as one object for all such groups."""
+    return (None,) * targets

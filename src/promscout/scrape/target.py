@@ -4,51 +4,58 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
+
+import msgspec
 
 from promscout.errors import InvalidValueError
 from promscout.model import labels as names
 from promscout.model.duration import Duration
-from promscout.model.group import TargetGroup
-from promscout.model.labels import LabelSet
+from promscout.model.group import NO_LABELS, TargetGroup
+from promscout.model.labels import LabelSet, shared_names
 from promscout.relabel.engine import Relabeler
+from promscout.relabel.plan import Outcome, Plan, compile_plan
 from promscout.scrape.config import ScrapeConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """Something to scrape: all labels that relabelling left, meta labels excepted, and the URL they make.
 
-    Equality is identity: targets with equal labels and URL are one target, wherever they were found. ``interval`` is
-    the time between two scrapes and ``timeout`` the longest that one may take, as the labels say.
+    ``names`` are sorted and without duplicates, ``values`` are theirs, none of them empty. ``interval`` is the time
+    between two scrapes and ``timeout`` the longest that one may take, as the labels say. Equality is identity: targets
+    with equal labels and URL are one target, wherever they were found.
     """
 
-    all_labels: LabelSet
+    names: tuple[str, ...]
+    values: tuple[str, ...]
     url: str
-    interval: Duration = field(compare=False)
-    timeout: Duration = field(compare=False)
+    interval: Duration
+    timeout: Duration
+
+    @property
+    def all_labels(self) -> LabelSet:
+        """Labels that start with ``__`` included."""
+        return tuple(zip(self.names, self.values, strict=True))
 
     @property
     def labels(self) -> LabelSet:
         """The labels that its samples carry: those that do not start with ``__``."""
         # They are sorted: those with the prefix stand together, and "_`" is the first name that could follow them.
-        first, after = bisect_left(self.all_labels, ("__",)), bisect_left(self.all_labels, ("_`",))
-        return self.all_labels[:first] + self.all_labels[after:]
+        first, after = bisect_left(self.names, "__"), bisect_left(self.names, "_`")
+        pairs = self.all_labels
+        return pairs[:first] + pairs[after:]
 
     @property
     def digest(self) -> int:
         """64 bits that are the same for the same identity in every process."""
-        text = "\xff".join(chain.from_iterable(self.all_labels))
-        return int.from_bytes(hashlib.blake2b(f"{text}\xff{self.url}".encode(), digest_size=8).digest())
+        text = "\xff".join((*self.names, *self.values, self.url))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A target that survived relabelling but cannot be scraped, and why."""
 
     reason: str
@@ -57,11 +64,20 @@ class Refused:
 Built: TypeAlias = Target | Refused | None
 """What becomes of one target of a group; None when relabelling dropped it."""
 
-PAIRS_REMEMBERED: Final = 20_000
-"""Label pairs of a job that are kept to be shared, about 2 MB; then sharing starts anew."""
+_Layout: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""The names of a target's labels: its group's, its base's, its own."""
 
-_META_LENGTH: Final = len(names.META_PREFIX)
-_DURATIONS: Final = ((names.SCRAPE_INTERVAL, "scrape interval"), (names.SCRAPE_TIMEOUT, "scrape timeout"))
+PLANNED_AFTER: Final = 16
+"""Targets of one layout that are built by the plain rules, before a plan pays: making one costs as much as 30."""
+
+_REMEMBERED: Final = 512
+"""Layouts and shapes that a job remembers. Few jobs meet as many; then it forgets all and starts anew."""
+
+_WIDEST: Final = 1000  # labels of a layout that is worth a plan
+
+
+def _is_kept(name: str) -> bool:
+    return not name.startswith(names.META_PREFIX)
 
 
 class TargetBuilder:
@@ -72,7 +88,6 @@ class TargetBuilder:
 
     def __init__(self, config: ScrapeConfig) -> None:
         self._relabeler = Relabeler(config.relabel_configs)
-        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._params = config.params
         self._defaults = {
             names.JOB: config.job_name,
@@ -81,6 +96,9 @@ class TargetBuilder:
             names.METRICS_PATH: config.metrics_path,
             names.SCHEME: config.scheme,
         } | {names.PARAM_PREFIX + name: values[0] for name, values in config.params.items() if values}
+        self._outcome = Outcome(self._defaults, (names.INSTANCE, names.ADDRESS), _is_kept, (names.ADDRESS,))
+        self._plans: dict[_Layout, _Planned | int] = {}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def discovered_labels(self, group: TargetGroup, position: int) -> dict[str, str]:
         """The labels of one target of ``group`` before relabelling. A new dict; values may be empty."""
@@ -100,48 +118,109 @@ class TargetBuilder:
         many share its endpoint slice.
         """
         same = _positions_unchanged(before, group) if before is not None else frozenset()
-        for position in range(len(group.targets)):
+        labels, bases, plans = group.labels, group.bases, self._plans
+        for position, row in enumerate(group.targets):
             if position in same:
                 yield built_before[position]
+                continue
+            base = bases[position] if bases else NO_LABELS
+            layout = (labels.names, base.names, row.names)
+            plan = plans.get(layout)
+            if isinstance(plan, _Planned):
+                values = plan.run(labels.values, base.values, row.values)
+                yield None if values is None else plan.finish(values)
             else:
-                labels = self.discovered_labels(group, position)
-                yield self._finish(labels) if self._relabeler.apply(labels) else None
+                self._count(layout, plan)
+                yield self.build_plainly(group, position)
 
-    def _finish(self, labels: dict[str, str]) -> Target | Refused:
-        address = labels.get(names.ADDRESS, "")
-        if reason := _address_fault(address):
-            return Refused(reason)
-        try:
-            interval, timeout = _interval_and_timeout(labels)
-        except InvalidValueError as error:
-            return Refused(str(error))
+    def build_plainly(self, group: TargetGroup, position: int) -> Built:
+        """The same for one target, by the plain rules and without a plan."""
+        labels = self.discovered_labels(group, position)
+        if not self._relabeler.apply(labels):
+            return None
         if not labels.get(names.INSTANCE):
-            labels[names.INSTANCE] = address
-        # Slices, not startswith: this runs over every label of every target.
-        one = self._shared_pairs()
-        kept = [one(pair, pair) for pair in labels.items() if pair[1] and pair[0][:_META_LENGTH] != names.META_PREFIX]
-        kept.sort()
-        return Target(tuple(kept), self._url(kept, labels, address), interval, timeout)
+            labels[names.INSTANCE] = labels.get(names.ADDRESS, "")
+        kept = sorted(name for name, value in labels.items() if value and _is_kept(name))
+        return self._shape(shared_names(tuple(kept))).finish(tuple([labels[name] for name in kept]))
 
-    def _shared_pairs(self) -> Callable[[tuple[str, str], tuple[str, str]], tuple[str, str]]:
-        """Gives for a pair the equal one seen first: most labels of a job's targets are the same few pairs."""
-        if len(self._pairs) > PAIRS_REMEMBERED:
-            self._pairs = {}
-        return self._pairs.setdefault
+    def _count(self, layout: _Layout, seen: int | None) -> None:
+        """Note that a target of ``layout`` was met for which there is no plan; make one if there are many."""
+        if len(self._plans) > _REMEMBERED:
+            self._plans.clear()
+        self._plans[layout] = seen = (seen or 0) + 1
+        if seen == PLANNED_AFTER and sum(map(len, layout)) <= _WIDEST:
+            plan = compile_plan(self._relabeler.configs, layout, self._outcome)
+            if plan is not None:
+                self._plans[layout] = _Planned(plan, self._shape)
 
-    def _url(self, kept: list[tuple[str, str]], labels: dict[str, str], address: str) -> str:
-        query = ""
-        first = bisect_left(kept, (names.PARAM_PREFIX, ""))
-        if self._params or (first < len(kept) and kept[first][0].startswith(names.PARAM_PREFIX)):
-            params = {name: list(values) for name, values in self._params.items()}
-            for label, value in kept[first:]:
-                if not label.startswith(names.PARAM_PREFIX):
-                    break
-                name = label[len(names.PARAM_PREFIX) :]
-                params[name] = [value, *params.get(name, [])[1:]]
-            encoded = urlencode(sorted(params.items()), doseq=True)
-            query = f"?{encoded}" if encoded else ""
-        return f"{labels.get(names.SCHEME, '')}://{address}{_path(labels.get(names.METRICS_PATH, ''))}{query}"
+    def _shape(self, kept: tuple[str, ...]) -> _Shape:
+        shape = self._shapes.get(kept)
+        if shape is None:
+            if len(self._shapes) > _REMEMBERED:
+                self._shapes.clear()
+            shape = self._shapes[kept] = _Shape(kept, self._params)
+        return shape
+
+
+class _Shape:
+    """Finishes targets whose labels have the same names."""
+
+    __slots__ = ("_address", "_durations", "_given", "_names", "_params", "_path", "_scheme")
+
+    def __init__(self, kept: tuple[str, ...], params: Mapping[str, Sequence[str]]) -> None:
+        places = {name: position for position, name in enumerate(kept)}
+        self._names = kept
+        self._address = places.get(names.ADDRESS)
+        self._scheme = places.get(names.SCHEME)
+        self._path = places.get(names.METRICS_PATH)
+        self._durations = places.get(names.SCRAPE_INTERVAL), places.get(names.SCRAPE_TIMEOUT)
+        self._params = params
+        self._given = [
+            (name[len(names.PARAM_PREFIX) :], position)
+            for name, position in places.items()
+            if name.startswith(names.PARAM_PREFIX)
+        ]
+
+    def finish(self, values: tuple[str, ...]) -> Target | Refused:
+        """The target with these labels."""
+        address = "" if self._address is None else values[self._address]
+        if not address or "/" in address:
+            return Refused(f'"{address}" is not a valid hostname' if address else "no address")
+        interval, timeout = self._durations
+        durations = _durations("" if interval is None else values[interval], "" if timeout is None else values[timeout])
+        if isinstance(durations, Refused):
+            return durations
+        scheme = "" if self._scheme is None else values[self._scheme]
+        path = "" if self._path is None else _path(values[self._path])
+        query = self._query(values) if self._given or self._params else ""
+        return Target(self._names, values, f"{scheme}://{address}{path}{query}", *durations)
+
+    def _query(self, values: tuple[str, ...]) -> str:
+        params = {name: list(given) for name, given in self._params.items()}
+        for name, position in self._given:
+            params[name] = [values[position], *params.get(name, [])[1:]]
+        encoded = urlencode(sorted(params.items()), doseq=True)
+        return f"?{encoded}" if encoded else ""
+
+
+class _Planned:
+    """A plan for one layout, and how its targets are finished."""
+
+    __slots__ = ("_names", "_shape", "_shape_of", "run")
+
+    def __init__(self, plan: Plan, shape_of: Callable[[tuple[str, ...]], _Shape]) -> None:
+        self.run = plan.run
+        self._names = shared_names(plan.names)
+        self._shape = shape_of(self._names)
+        self._shape_of = shape_of
+
+    def finish(self, values: tuple[str, ...]) -> Target | Refused:
+        """The target with these labels; some of them may be empty."""
+        if "" not in values:
+            return self._shape.finish(values)
+        kept = [pair for pair in zip(self._names, values, strict=True) if pair[1]]
+        shape = self._shape_of(shared_names(tuple([name for name, _ in kept])))
+        return shape.finish(tuple([value for _, value in kept]))
 
 
 def _positions_unchanged(before: TargetGroup, now: TargetGroup) -> frozenset[int]:
@@ -163,29 +242,17 @@ def _path(path: str) -> str:
     return quoted if quoted.startswith("/") or not quoted else "/" + quoted
 
 
-def _address_fault(address: str) -> str:
-    if not address:
-        return "no address"
-    if "/" in address:
-        return f'"{address}" is not a valid hostname'
-    return ""
-
-
-def _interval_and_timeout(labels: dict[str, str]) -> tuple[Duration, Duration]:
-    """A target's own interval and timeout.
-
-    Raises:
-        InvalidValueError: one of them is no positive duration, or they do not go together.
-    """
+@lru_cache(maxsize=256)
+def _durations(interval: str, timeout: str) -> tuple[Duration, Duration] | Refused:
+    """A target's interval and timeout as its labels say; refused when one is none, or they do not go together."""
     parsed = []
-    for label, what in _DURATIONS:
+    for text, what in ((interval, "scrape interval"), (timeout, "scrape timeout")):
         try:
-            parsed.append(Duration.parse(labels.get(label, "")))
+            parsed.append(Duration.parse(text))
         except InvalidValueError as error:
-            raise InvalidValueError(f"error parsing {what}: {error}") from None
+            return Refused(f"error parsing {what}: {error}")
         if not parsed[-1]:
-            raise InvalidValueError(f"{what} cannot be 0")
-    interval, timeout = parsed
-    if timeout > interval:
-        raise InvalidValueError(f'scrape timeout cannot be greater than scrape interval ("{timeout}" > "{interval}")')
-    return interval, timeout
+            return Refused(f"{what} cannot be 0")
+    if parsed[1] > parsed[0]:
+        return Refused(f'scrape timeout cannot be greater than scrape interval ("{parsed[1]}" > "{parsed[0]}")')
+    return parsed[0], parsed[1]

@@ -144,7 +144,7 @@ async def select(scrape: ScrapeManager, external: ExternalURL, query: TargetQuer
         selection.found = len(hits)
         selection.page = min(query.page, selection.pages)
         window = hits[selection.first - 1 : selection.first - 1 + PAGE_SIZE]
-        selection.rows = [_row(pool, active, external) for pool, active in window if active.found]
+        selection.rows = [_row(pool, active, external) for pool, active in window if active.places]
     return selection
 
 

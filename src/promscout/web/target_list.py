@@ -64,7 +64,7 @@ def _active(pools: Iterable[ScrapePool], external: ExternalURL) -> Iterator[dict
     for pool in pools:
         # The list stays as it is while others change the pool between two pieces.
         for active in list(pool.active.values()):
-            if active.found:
+            if active.places:
                 yield _active_target(pool, active, external)
 
 

@@ -10,7 +10,7 @@ from promscout.model.group import TargetGroup
 
 
 def _group(source, address="127.0.0.1:1"):
-    return {("p/0", source): TargetGroup(source, ({"__address__": address},))}
+    return {("p/0", source): TargetGroup.of(source, ({"__address__": address},))}
 
 
 async def _received_after(channel):

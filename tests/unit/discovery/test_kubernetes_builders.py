@@ -64,7 +64,7 @@ def test_a_pod_without_an_address_gives_an_empty_group():
 
 def test_a_container_without_ports_is_one_target_at_the_bare_address():
     (target,) = _build(_pod(spec__containers=[{"name": "app", "image": "app:1"}])).targets
-    assert target == {
+    assert target.as_dict() == {
         "__address__": "127.1.2.3",
         "__meta_kubernetes_pod_container_name": "app",
         "__meta_kubernetes_pod_container_id": "",
@@ -296,7 +296,7 @@ def test_a_slice_is_a_target_per_address_and_port_with_everything_the_endpoint_s
         "127.1.2.3",
         "127.1.2.4",
     ]
-    assert group.targets[0] == {
+    assert group.targets[0].as_dict() == {
         "__address__": "127.1.2.3:80",
         SLICE + "port_name": "http",
         SLICE + "port_protocol": "TCP",

@@ -47,7 +47,7 @@ class Scripted:
 
 
 def _group(source, *addresses):
-    return TargetGroup(source, tuple({"__address__": address} for address in addresses))
+    return TargetGroup.of(source, ({"__address__": address} for address in addresses))
 
 
 A, B = ScriptedConfig("a"), ScriptedConfig("b")
@@ -175,7 +175,7 @@ async def test_static_configs_become_groups_named_by_their_position(manager):
     manager.apply_config({"one": [config]})
     assert await _next(manager) == {
         "one": {
-            "0": TargetGroup("0", ({"__address__": "127.0.0.1:1"}, {"__address__": "127.0.0.1:2"}), {"env": "test"}),
-            "1": TargetGroup("1", ({"__address__": "127.0.0.1:3"},)),
+            "0": TargetGroup.of("0", ({"__address__": "127.0.0.1:1"}, {"__address__": "127.0.0.1:2"}), {"env": "test"}),
+            "1": TargetGroup.of("1", ({"__address__": "127.0.0.1:3"},)),
         }
     }

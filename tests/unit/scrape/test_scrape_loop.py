@@ -29,7 +29,7 @@ REPORTS = [
 
 
 def target(**labels):
-    (built,) = TargetBuilder(config()).build(TargetGroup("g", ({"__address__": "h", **labels},)))
+    (built,) = TargetBuilder(config()).build(TargetGroup.of("g", ({"__address__": "h", **labels},)))
     return built
 
 
@@ -92,7 +92,7 @@ async def test_every_scrape_reports_about_itself(clock):
 
 async def test_the_duration_is_that_of_the_fetch(clock):
     recorder = await Scraper(clock, 1.5).run(1)
-    assert values(recorder.of("scrape_duration_seconds")) == [1.5]
+    assert values(recorder.of("scrape_duration_seconds")) == pytest.approx([1.5])
 
 
 async def test_series_in_steady_state_share_one_table(clock):

@@ -5,7 +5,7 @@ from promscout.scrape.manager import SYNC_SLICE, sync_slices
 
 
 def _group(source, targets):
-    return TargetGroup(source, tuple({"__address__": f"{source}:{number}"} for number in range(targets)))
+    return TargetGroup.of(source, ({"__address__": f"{source}:{number}"} for number in range(targets)))
 
 
 def _slices(*groups):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.virtual_time import VirtualClock, VirtualTimeLoop
 from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
+from promscout.model.labels import label_set
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.loop import Ending, ScrapeLoop
@@ -30,7 +31,7 @@ def drop(address):
 
 def group(*targets, **labels):
     made = ({"__address__": one} if isinstance(one, str) else one for one in targets)
-    return TargetGroup("g", tuple(made), labels)
+    return TargetGroup.of("g", made, labels)
 
 
 GONE = TargetGroup("g")
@@ -246,7 +247,7 @@ TARGETS = st.fixed_dictionaries(
     optional={"__meta_x": st.sampled_from("12"), "label": st.sampled_from("12"), "instance": st.just("same")},
 )
 GROUPS = st.builds(
-    lambda targets, labels: TargetGroup("g", tuple(targets), labels),
+    lambda targets, labels: TargetGroup.of("g", targets, labels),
     st.lists(TARGETS, max_size=4),
     st.dictionaries(st.sampled_from(["label", "__metrics_path__", "__meta_y"]), st.sampled_from(["", "x"]), max_size=2),
 )
@@ -276,15 +277,15 @@ def test_after_any_changes_the_pool_is_what_a_rebuild_would_make(steps):
 
 
 def _compare(it, groups, builder):
-    places, dropped = Counter(), 0
-    for key, one in groups.items():
+    places, where, dropped = Counter(), {}, 0
+    for one in groups.values():
         for position, built in enumerate(builder.build(one)):
             if isinstance(built, Target):
-                places[built, key, position] += 1
+                places[built] += 1
+                where.setdefault(built, set()).add(label_set(builder.discovered_labels(one, position)))
             dropped += built is None
-    found = Counter((target, *place) for target, one in it.pool.active.items() for place in one.found)
-    assert found == places
-    assert all(one.found for one in it.pool.active.values())
+    assert {target: one.places for target, one in it.pool.active.items()} == places
+    for target, one in it.pool.active.items():
+        assert it.pool.discovered_labels(one) in where[target]
     assert it.pool.dropped_count == dropped == len(list(it.pool.dropped()))
-    assert {target for target, _, _ in places} == set(it.pool.active)
     assert it.alive == len(it.pool.active)

@@ -7,15 +7,16 @@ import pytest
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
+from promscout.model.labels import LabelRow
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
-from promscout.scrape.target import Refused, Target, TargetBuilder
+from promscout.scrape.target import Refused, TargetBuilder
 from unit.scrape.fakes import config
 
 
 def build(labels, *, group_labels=(), **options):
     """What becomes of a single target."""
-    group = TargetGroup("g", (labels,), dict(group_labels))
+    group = TargetGroup.of("g", (labels,), dict(group_labels))
     (built,) = TargetBuilder(config(**options)).build(group)
     return built
 
@@ -26,21 +27,17 @@ def target_label(name, value):
 
 def test_a_target_has_the_labels_and_the_url_that_the_config_gives_it():
     built = build({"__address__": "127.0.0.1:80", "__meta_x": "1", "a": "b"})
-    assert built == Target(
-        (
-            ("__address__", "127.0.0.1:80"),
-            ("__metrics_path__", "/metrics"),
-            ("__scheme__", "http"),
-            ("__scrape_interval__", "10s"),
-            ("__scrape_timeout__", "5s"),
-            ("a", "b"),
-            ("instance", "127.0.0.1:80"),
-            ("job", "j"),
-        ),
-        "http://127.0.0.1:80/metrics",
-        Duration(10),
-        Duration(5),
+    assert built.all_labels == (
+        ("__address__", "127.0.0.1:80"),
+        ("__metrics_path__", "/metrics"),
+        ("__scheme__", "http"),
+        ("__scrape_interval__", "10s"),
+        ("__scrape_timeout__", "5s"),
+        ("a", "b"),
+        ("instance", "127.0.0.1:80"),
+        ("job", "j"),
     )
+    assert built.url == "http://127.0.0.1:80/metrics"
     assert built.labels == (("a", "b"), ("instance", "127.0.0.1:80"), ("job", "j"))
     assert (built.interval, built.timeout) == (Duration(10), Duration(5))
 
@@ -57,7 +54,7 @@ def test_a_target_has_the_labels_and_the_url_that_the_config_gives_it():
     ids=str,
 )
 def test_the_labels_of_the_target_win_over_those_of_the_group_and_these_over_the_config(own, of_group, discovered):
-    group = TargetGroup("g", ({"__address__": "h", **own},), of_group)
+    group = TargetGroup.of("g", ({"__address__": "h", **own},), of_group)
     builder = TargetBuilder(config())
     assert builder.discovered_labels(group, 0)["__metrics_path__"] == discovered
     (built,) = builder.build(group)
@@ -65,9 +62,9 @@ def test_the_labels_of_the_target_win_over_those_of_the_group_and_these_over_the
 
 
 def test_building_leaves_the_group_as_it_is():
-    group = TargetGroup("g", ({"__address__": "h"},), {"a": "b"})
+    group = TargetGroup.of("g", ({"__address__": "h"},), {"a": "b"})
     list(TargetBuilder(config(relabel_configs=(target_label("a", "c"),))).build(group))
-    assert group == TargetGroup("g", ({"__address__": "h"},), {"a": "b"})
+    assert group == TargetGroup.of("g", ({"__address__": "h"},), {"a": "b"})
 
 
 def test_relabelling_decides_address_scheme_path_interval_and_timeout():
@@ -93,7 +90,7 @@ def test_the_instance_is_the_address_unless_there_is_one(labels, instance):
 
 def test_dropped_targets_are_none_and_do_not_shift_the_others():
     drop = RelabelConfig(source_labels=("__address__",), regex=Regex.parse("b"), action=Action.DROP)
-    group = TargetGroup("g", ({"__address__": "a"}, {"__address__": "b"}, {"__address__": "c"}))
+    group = TargetGroup.of("g", ({"__address__": "a"}, {"__address__": "b"}, {"__address__": "c"}))
     built = list(TargetBuilder(config(relabel_configs=(drop,))).build(group))
     assert [one and one.url for one in built] == ["http://a/metrics", None, "http://c/metrics"]
 
@@ -160,21 +157,23 @@ def test_equal_targets_have_equal_digests_and_others_do_not():
 
 
 def test_a_digest_is_the_same_in_every_process():
-    assert build({"__address__": "h"}).digest == 13808358829036559145
+    assert build({"__address__": "h"}).digest == 2480446698874782571
 
 
 def test_targets_that_did_not_change_are_not_built_again():
     builder = TargetBuilder(config(relabel_configs=(target_label("a", "c"),)))
-    pod, other = {"pod": "1"}, {"pod": "2"}
-    before = TargetGroup("g", ({"__address__": "x"}, {"__address__": "y"}), {"l": "1"}, (pod, pod))
+    x, y, z = (LabelRow.of({"__address__": address}) for address in "xyz")
+    pod, other = LabelRow.of({"pod": "1"}), LabelRow.of({"pod": "2"})
+    labels = LabelRow.of({"l": "1"})
+    before = TargetGroup("g", (x, y), labels, (pod, pod))
     built = tuple(builder.build(before))
 
     def kept(now):
         return [one is old for one, old in zip(builder.build(now, before, built), built, strict=False)]
 
-    same = ({"__address__": "x"}, {"__address__": "y"})
-    assert kept(TargetGroup("g", same, {"l": "1"}, (dict(pod), dict(pod)))) == [True, True]
-    assert kept(TargetGroup("g", same, {"l": "1"}, (pod, other))) == [True, False]
-    assert kept(TargetGroup("g", ({"__address__": "z"}, same[1], {}), {"l": "1"}, (pod, pod, pod))) == [False, True]
-    assert kept(TargetGroup("g", same, {"l": "2"}, (pod, pod))) == [False, False]
-    assert kept(TargetGroup("g", same, {"l": "1"})) == [False, False]
+    equal = LabelRow.of({"pod": "1"})
+    assert kept(TargetGroup("g", (x, y), labels, (equal, equal))) == [True, True]
+    assert kept(TargetGroup("g", (x, y), labels, (pod, other))) == [True, False]
+    assert kept(TargetGroup("g", (z, y, x), labels, (pod, pod, pod))) == [False, True]
+    assert kept(TargetGroup("g", (x, y), LabelRow.of({"l": "2"}), (pod, pod))) == [False, False]
+    assert kept(TargetGroup("g", (x, y), labels)) == [False, False]

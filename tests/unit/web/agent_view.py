@@ -65,7 +65,7 @@ class View:
 
     def sync(self, job: str, source: str, addresses: Iterable[str], **labels: str) -> list[ActiveTarget]:
         """Make ``addresses`` the targets of a group; the active ones of the pool in their order."""
-        group = TargetGroup(source, tuple({"__address__": address} for address in addresses), labels)
+        group = TargetGroup.of(source, ({"__address__": address} for address in addresses), labels)
         self.scrape.pools[job].sync({("static/0", source): group})
         return list(self.scrape.pools[job].active.values())
 

@@ -37,7 +37,7 @@ def build_ingress(source: str, ingress: Ingress, joined: Joined) -> TargetGroup:
             {ADDRESS: rule.host, _INGRESS_SCHEME: scheme, _INGRESS_HOST: rule.host, _INGRESS_PATH: path}
             for path in _paths(rule)
         ]
-    return TargetGroup(source, tuple(targets), labels)
+    return TargetGroup.of(source, targets, labels)
 
 
 def _paths(rule: IngressRule) -> list[str]:

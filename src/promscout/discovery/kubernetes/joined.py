@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from promscout.kube.objects import Namespace, Node, Owned, Pod, Service
+from promscout.model.labels import LabelRow
 
 T = TypeVar("T")
 
 Lookup: TypeAlias = Callable[[str], T | None]
 """Gives the object under a store key, or None."""
-
-PodLabels: TypeAlias = dict[str, str]
 
 
 def nothing(_key: str) -> None:
@@ -36,5 +35,5 @@ class Joined:
     job_names: bool = False
     service: Lookup[Service] = nothing
     pod: Lookup[Pod] = nothing
-    derive_pod: Callable[[str, Callable[[Pod], PodLabels]], PodLabels | None] = lambda _key, _function: None
+    derive_pod: Callable[[str, Callable[[Pod], LabelRow]], LabelRow | None] = lambda _key, _function: None
     nodes_are_complete: Callable[[], bool] = lambda: True

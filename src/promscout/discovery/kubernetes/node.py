@@ -38,4 +38,4 @@ def build_node(source: str, node: Node, _joined: Joined) -> TargetGroup | None:
     for condition in node.status.conditions:
         labels[f"{_NODE}condition_{sanitize_label_name(condition.type.lower())}"] = condition.status.lower()
     add_object_meta(labels, node.metadata, "node")
-    return TargetGroup(source, (target,), labels)
+    return TargetGroup.of(source, (target,), labels)

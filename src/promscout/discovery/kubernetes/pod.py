@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Final
 
@@ -19,7 +20,7 @@ from promscout.discovery.kubernetes.labels import (
 )
 from promscout.kube.objects import Container, ContainerStatus, Owned, Pod, object_key
 from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS
+from promscout.model.labels import ADDRESS, LabelRow, shared_names
 
 _POD: Final = PREFIX + "pod_"
 _CONTAINER: Final = _POD + "container_"
@@ -63,15 +64,26 @@ def build_pod(source: str, pod: Pod, joined: Joined) -> TargetGroup:
             _targets(pod.status.pod_ip, pod.spec.init_containers, pod.status.init_container_statuses, "true"),
         )
     )
-    return TargetGroup(source, targets, labels, (shared_pod_labels(pod, joined),) * len(targets))
+    return TargetGroup(
+        source,
+        targets,
+        _shared_row(tuple(labels), tuple(labels.values())),
+        (shared_pod_labels(pod, joined),) * len(targets),
+    )
 
 
-def shared_pod_labels(pod: Pod, joined: Joined) -> dict[str, str]:
-    """``pod_labels`` of a pod, one dict for all targets of all roles that show it. Not to be changed."""
+@lru_cache(maxsize=1024)
+def _shared_row(names: tuple[str, ...], values: tuple[str, ...]) -> LabelRow:
+    """One row for all pods of a namespace, or node, that have nothing else of their own in their group's labels."""
+    return LabelRow(shared_names(names), values)
+
+
+def shared_pod_labels(pod: Pod, joined: Joined) -> LabelRow:
+    """``pod_labels`` of a pod, one row for all targets of all roles that show it."""
     return joined.derive_pod(object_key(pod), pod_labels) or pod_labels(pod)
 
 
-def pod_labels(pod: Pod) -> dict[str, str]:
+def pod_labels(pod: Pod) -> LabelRow:
     """The labels that every target of a pod shares; namespace, node and what stands behind its controller excepted.
 
     Source: prometheus v3.x discovery/kubernetes/pod.go podLabels.
@@ -92,7 +104,7 @@ def pod_labels(pod: Pod) -> dict[str, str]:
             labels[_POD_CONTROLLER_KIND] = controller.kind
         if controller.name:
             labels[_POD_CONTROLLER_NAME] = controller.name
-    return labels
+    return LabelRow.of(labels)
 
 
 def _ready(pod: Pod) -> str:
@@ -135,27 +147,23 @@ def _node_may_exist(name: str, joined: Joined) -> bool:
     return joined.node is None or joined.node(name) is not None or not joined.nodes_are_complete()
 
 
+_CONTAINER_LABELS: Final = shared_names((ADDRESS, CONTAINER_NAME, CONTAINER_ID, CONTAINER_IMAGE, CONTAINER_INIT))
+_PORT_LABELS: Final = shared_names(
+    (*_CONTAINER_LABELS, CONTAINER_PORT_NUMBER, CONTAINER_PORT_NAME, CONTAINER_PORT_PROTOCOL)
+)
+
+
 def _targets(
     ip: str, containers: Iterable[Container], statuses: Iterable[ContainerStatus], is_init: str
-) -> Iterator[dict[str, str]]:
+) -> Iterator[LabelRow]:
     ids: dict[str, str] = {}
     for status in statuses:
         ids.setdefault(status.name, status.container_id)
     for container in containers:
-        common = {
-            CONTAINER_NAME: container.name,
-            CONTAINER_ID: ids.get(container.name, ""),
-            CONTAINER_IMAGE: container.image,
-            CONTAINER_INIT: is_init,
-        }
+        common = (container.name, ids.get(container.name, ""), container.image, is_init)
         if not container.ports:
-            yield {ADDRESS: ip, **common}
+            yield LabelRow(_CONTAINER_LABELS, (ip, *common))
         for port in container.ports:
             number = port_text(port.container_port)
-            yield {
-                ADDRESS: join_host_port(ip, number),
-                **common,
-                CONTAINER_PORT_NUMBER: number,
-                CONTAINER_PORT_NAME: port.name,
-                CONTAINER_PORT_PROTOCOL: port.protocol,
-            }
+            address = join_host_port(ip, number)
+            yield LabelRow(_PORT_LABELS, (address, *common, number, port.name, port.protocol))

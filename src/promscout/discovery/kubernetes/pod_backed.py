@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import join_host_port, port_text
@@ -19,10 +18,8 @@ from promscout.discovery.kubernetes.pod import (
     workload_labels,
 )
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
-from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS
-
-_NO_POD: Final[dict[str, str]] = {}
+from promscout.model.group import NO_LABELS, TargetGroup
+from promscout.model.labels import ADDRESS, LabelRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class _BackingPod:
     """A pod behind endpoints: its shared labels, those of this role's own, and the ports that endpoints have."""
 
     pod: Pod
-    labels: dict[str, str]
+    labels: LabelRow
     own: dict[str, str]
     ports: set[int] = field(default_factory=set)
 
@@ -44,7 +41,7 @@ class PodBackedTargets:
     def __init__(self, joined: Joined) -> None:
         self._joined = joined
         self._targets: list[dict[str, str]] = []
-        self._bases: list[dict[str, str]] = []
+        self._bases: list[LabelRow] = []
         self._pods: dict[str, _BackingPod] = {}
 
     def add(self, target: dict[str, str], ref: ObjectReference | None, port: int | None, protocol: str | None) -> None:
@@ -55,7 +52,7 @@ class PodBackedTargets:
         self._targets.append(target)
         pod = self._joined.pod(ref.key) if ref is not None and ref.kind == "Pod" else None
         if ref is None or pod is None:
-            self._bases.append(_NO_POD)
+            self._bases.append(NO_LABELS)
             return
         backing = self._pods.get(ref.key)
         if backing is None:
@@ -83,7 +80,8 @@ class PodBackedTargets:
                         }
                     )
                     self._bases.append(backing.labels)
-        return TargetGroup(source, tuple(self._targets), labels, tuple(self._bases) if self._pods else ())
+        bases = tuple(self._bases) if self._pods else ()
+        return TargetGroup(source, tuple(map(LabelRow.of, self._targets)), LabelRow.of(labels), bases)
 
     @staticmethod
     def _add_container(target: dict[str, str], pod: Pod, number: int, protocol: str | None) -> None:

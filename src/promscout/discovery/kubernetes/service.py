@@ -43,7 +43,7 @@ def build_service(source: str, service: Service, joined: Joined) -> TargetGroup:
     if spec.type == "LoadBalancer":
         given = ",".join(ingress.ip for ingress in service.status.load_balancer.ingress or () if ingress.ip)
         common[_SERVICE_LOADBALANCER_IP] = given or spec.load_balancer_ip
-    targets = tuple(
+    targets = (
         {
             ADDRESS: join_host_port(f"{meta.name}.{meta.namespace}.svc", port.port),
             _SERVICE_PORT_NAME: port.name,
@@ -53,4 +53,4 @@ def build_service(source: str, service: Service, joined: Joined) -> TargetGroup:
         }
         for port in spec.ports or ()
     )
-    return TargetGroup(source, targets, labels)
+    return TargetGroup.of(source, targets, labels)
