@@ -1,5 +1,7 @@
 """Turns YAML nodes into configuration values by their types, and finds every problem on the way.
 
+A field whose ``msgspec.Meta`` has ``extra={"derived": True}`` is no key of a file.
+
 Types understood: ``msgspec.Struct`` subclasses (unknown keys are refused), ``tuple[T, ...]``, dicts from ``str``,
 ``T | None``, ``bool``, ``int``, ``float``, ``str``, string enums, and any type with a classmethod ``parse(text)``.
 """
@@ -59,7 +61,13 @@ def _shape_of(wanted: Any) -> _Shape:  # noqa: ANN401 - a type form
 @lru_cache(maxsize=64)
 def _fields_of(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, msgspec.structs.FieldInfo]]:
     hints = get_type_hints(struct, include_extras=True)
-    return {info.name: (hints[info.name], info) for info in msgspec.structs.fields(struct)}
+    infos = msgspec.structs.fields(struct)
+    return {info.name: (hints[info.name], info) for info in infos if not _is_derived(hints[info.name])}
+
+
+def _is_derived(wanted: Any) -> bool:  # noqa: ANN401 - a type form
+    meta = get_args(wanted)[1:] if get_origin(wanted) is Annotated else ()
+    return any((one.extra or {}).get("derived", False) for one in meta)
 
 
 class Decoder:
@@ -175,7 +183,7 @@ class Decoder:
                 values[key] = self.refuse(key_node, join(path, key), unknown_key(key, fields))
                 continue
             wanted, info = fields[key]
-            if isinstance(child, Scalar) and child.is_null and _stays_default(info.default):
+            if isinstance(child, Scalar) and _stays_default(child, wanted, info):
                 continue
             values[key] = self.value(wanted, child, join(path, key))
             self.written.append((kind, key, join(path, key), values[key]))
@@ -223,9 +231,13 @@ class Decoder:
         return value
 
 
-def _stays_default(default: object) -> bool:
-    """Whether a null leaves a field as it is: sections, and choices that have no empty text."""
-    return isinstance(default, msgspec.Struct) or (isinstance(default, StrEnum) and not hasattr(default, "parse"))
+def _stays_default(node: Scalar, wanted: Any, info: msgspec.structs.FieldInfo) -> bool:  # noqa: ANN401 - a type form
+    """Whether a field stays as it is: a section that is null, and a choice among texts that is null or empty."""
+    kind = _shape_of(wanted).kind
+    is_choice = isinstance(kind, type) and issubclass(kind, StrEnum) and not hasattr(kind, "parse")
+    if is_choice and not info.required:
+        return node.is_null or not node.text
+    return node.is_null and isinstance(info.default, msgspec.Struct)
 
 
 def join(path: str, key: str) -> str:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from promscout.config.decode import FAILED, Decoder, Entries, join, unknown_key
 from promscout.config.display import display
 from promscout.config.inert import SECTIONS
-from promscout.config.inherit import check_legacy_names, inherit
+from promscout.config.inherit import inherit, name_validation
 from promscout.config.tree import Mapping, Node, Scalar, Sequence, parse_tree
 from promscout.config.values import GlobalConfig, JobConfig
 from promscout.discovery.config import SDConfig, StaticConfig, StaticSDConfig
 from promscout.discovery.kubernetes.config import KubernetesSDConfig
-from promscout.scrape.config import NameValidation, ScrapeConfig
+from promscout.model.names import NameValidation
+from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import RemoteWriteConfig
+
+_Ruled = TypeVar("_Ruled", ScrapeConfig, RemoteWriteConfig)
 
 DISCOVERY: Final[dict[str, Any]] = {
     "kubernetes_sd_configs": tuple[KubernetesSDConfig, ...],
@@ -96,6 +102,7 @@ class Document:
     def remote_write(self, defaults: GlobalConfig) -> list[RemoteWriteConfig]:
         """The remote write configs."""
         found: list[RemoteWriteConfig] = []
+        scheme = defaults.metric_name_validation_scheme
         for node, path in self._items("remote_write"):
             entries = dict(self.decoder.entries(node, path) or {})
             for key in UNSUPPORTED_SIGNING:
@@ -107,9 +114,7 @@ class Document:
             if config.name and any(config.name == other.name for other in found):
                 message = f'found multiple remote write configs with job name "{config.name}"'
                 self.decoder.refuse(entries["name"][1], join(path, "name"), message)
-            if defaults.metric_name_validation_scheme is NameValidation.LEGACY:
-                rules = {"rules": config.write_relabel_configs, "key": "write_relabel_configs"}
-                self.decoder.build(check_legacy_names, rules, entries, node, path)
+            config = self._with_names(config, ("write_relabel_configs",), scheme, entries, path)
             found.append(config.with_directory(self.directory))
         return found
 
@@ -147,10 +152,31 @@ class Document:
             return None
         if not scrape.relabel_configs:
             self._check_addresses(discovery, entries, path)
+        rules = ("relabel_configs", "metric_relabel_configs")
+        scrape = self._with_names(scrape, rules, name_validation(scrape, defaults), entries, path)
         scrape = self.decoder.build(inherit, {"job": scrape, "defaults": defaults}, entries, node, path)
         if len(self.decoder.problems) > before:
             return None
         return JobConfig(scrape=scrape.with_directory(self.directory), discovery=tuple(discovery))
+
+    def _with_names(
+        self, config: _Ruled, keys: tuple[str, ...], scheme: NameValidation, entries: Entries, path: str
+    ) -> _Ruled:
+        """``config`` with the rules under ``keys`` bound to ``scheme``; those that do not go with it are problems."""
+        if scheme is NameValidation.UTF8:
+            return config
+        changes = {}
+        for key in keys:
+            rules = []
+            for index, rule in enumerate(getattr(config, key)):
+                node, place = entries[key][1], f"{join(path, key)}[{index}]"
+                if isinstance(node, Sequence):
+                    node = node.items[index]
+                bind = partial(msgspec.structs.replace, rule)
+                fields = self.decoder.entries(node, place) or {}
+                rules.append(self.decoder.build(bind, {"name_validation": scheme}, fields, node, place))
+            changes[key] = getattr(config, key) if FAILED in rules else tuple(rules)
+        return msgspec.structs.replace(config, **changes)
 
     def _discovery(self, entries: Entries, path: str) -> list[SDConfig]:
         found: list[SDConfig] = []

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from promscout.config.values import GlobalConfig
 from promscout.httpclient.config import HTTPClientConfig
-from promscout.scrape.config import NameEscaping, NameValidation, ScrapeConfig
+from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import MetadataConfig, RemoteWriteConfig
 
 _SCRAPE: Final[dict[str, Any]] = {
@@ -25,8 +25,6 @@ _SCRAPE: Final[dict[str, Any]] = {
     "label_limit": 0,
     "label_name_length_limit": 0,
     "label_value_length_limit": 0,
-    "metric_name_validation_scheme": NameValidation.UTF8,
-    "metric_name_escaping_scheme": NameEscaping.ALLOW_UTF8,
 }
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {

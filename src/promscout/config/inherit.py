@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 
 from promscout.config.values import GlobalConfig
 from promscout.errors import InvalidValueError
-from promscout.model.labels import is_label_name
-from promscout.relabel.config import Action, RelabelConfig
-from promscout.scrape.config import (
-    DEFAULT_PROTOCOLS,
-    PROTO_FIRST_PROTOCOLS,
-    NameEscaping,
-    NameValidation,
-    ScrapeConfig,
-)
+from promscout.exposition.negotiation import NameEscaping
+from promscout.model.names import NameValidation
+from promscout.scrape.config import DEFAULT_PROTOCOLS, PROTO_FIRST_PROTOCOLS, ScrapeConfig
 
 _PLAIN: Final = (
     "body_size_limit",
@@ -35,7 +28,11 @@ _SWITCHES: Final = (
     "always_scrape_classic_histograms",
     "extra_scrape_metrics",
 )
-_LEGACY_TEMPLATE: Final = re.compile(r"(?:[a-zA-Z_]|\$(?:\{\w+\}|\w))(?:\w|\$(?:\{\w+\}|\w))*", re.ASCII)
+
+
+def name_validation(job: ScrapeConfig, defaults: GlobalConfig) -> NameValidation:
+    """Which names the job may use."""
+    return job.metric_name_validation_scheme or defaults.metric_name_validation_scheme
 
 
 def inherit(job: ScrapeConfig, defaults: GlobalConfig) -> ScrapeConfig:
@@ -55,7 +52,7 @@ def inherit(job: ScrapeConfig, defaults: GlobalConfig) -> ScrapeConfig:
     changes: dict[str, Any] = {
         "scrape_interval": interval,
         "scrape_timeout": job.scrape_timeout or min(defaults.scrape_timeout, interval),
-        "metric_name_validation_scheme": job.metric_name_validation_scheme or defaults.metric_name_validation_scheme,
+        "metric_name_validation_scheme": name_validation(job, defaults),
         "metric_name_escaping_scheme": _escaping(job, defaults),
     }
     changes |= {name: getattr(job, name) or getattr(defaults, name) for name in _PLAIN}
@@ -64,31 +61,7 @@ def inherit(job: ScrapeConfig, defaults: GlobalConfig) -> ScrapeConfig:
         changes[name] = bool(getattr(defaults, name)) if own is None else own
     usual = PROTO_FIRST_PROTOCOLS if changes["scrape_native_histograms"] else DEFAULT_PROTOCOLS
     changes["scrape_protocols"] = job.scrape_protocols or defaults.scrape_protocols or usual
-    if changes["metric_name_validation_scheme"] is NameValidation.LEGACY:
-        for key in ("relabel_configs", "metric_relabel_configs"):
-            check_legacy_names(getattr(job, key), key)
     return msgspec.structs.replace(job, **changes)
-
-
-def check_legacy_names(rules: tuple[RelabelConfig, ...], key: str) -> None:
-    """Refuse rules that would make label names outside the legacy scheme.
-
-    Source: prometheus v3.x model/relabel/relabel.go Config.Validate.
-
-    Raises:
-        InvalidValueError: a rule would; ``key`` is the key of the list.
-    """
-    for index, rule in enumerate(rules):
-        template = rule.replacement if rule.action is Action.LABELMAP else rule.target_label
-        if rule.action is Action.LABELMAP or (rule.action is Action.REPLACE and "$" in template):
-            valid = _LEGACY_TEMPLATE.fullmatch(template) is not None
-        else:
-            valid = not template or is_label_name(template)
-        if not valid:
-            field = "replacement" if rule.action is Action.LABELMAP else "target_label"
-            raise InvalidValueError(
-                f"\"{template}\" is invalid '{field}' for {rule.action} action", key=f"{key}[{index}]"
-            )
 
 
 def _escaping(job: ScrapeConfig, defaults: GlobalConfig) -> NameEscaping:
@@ -96,7 +69,7 @@ def _escaping(job: ScrapeConfig, defaults: GlobalConfig) -> NameEscaping:
     escaping = job.metric_name_escaping_scheme
     if escaping is None and own is None:
         escaping = defaults.metric_name_escaping_scheme
-    scheme = own or defaults.metric_name_validation_scheme
+    scheme = name_validation(job, defaults)
     if escaping is None:
         return NameEscaping.UNDERSCORES if scheme is NameValidation.LEGACY else NameEscaping.ALLOW_UTF8
     if escaping is NameEscaping.ALLOW_UTF8 and scheme is not NameValidation.UTF8:

@@ -10,19 +10,13 @@ from msgspec.structs import force_setattr
 
 from promscout.discovery.config import SDConfig
 from promscout.errors import InvalidValueError
-from promscout.exposition.negotiation import ScrapeProtocol
+from promscout.exposition.negotiation import NameEscaping, ScrapeProtocol
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
-from promscout.model.labels import is_label_name
+from promscout.model.names import NameValidation
 from promscout.scrape.byte_size import ByteSize
-from promscout.scrape.config import (
-    Count,
-    NameEscaping,
-    NameValidation,
-    ScrapeConfig,
-    check_protocols,
-)
+from promscout.scrape.config import Count, ScrapeConfig, check_protocols
 from promscout.write.config import RemoteWriteConfig
 
 _DEFAULT_TIMEOUT = Duration(10)
@@ -72,9 +66,8 @@ class GlobalConfig(msgspec.Struct, frozen=True, kw_only=True):
         if not self.scrape_timeout:
             force_setattr(self, "scrape_timeout", min(_DEFAULT_TIMEOUT, self.scrape_interval))
         check_protocols(self.scrape_protocols)
-        legacy = self.metric_name_validation_scheme is NameValidation.LEGACY
         for name in self.external_labels:
-            if not name or (legacy and not is_label_name(name)):
+            if not self.metric_name_validation_scheme.is_label_name(name):
                 raise InvalidValueError(f'"{name}" is not a valid label name', key="external_labels")
 
     def with_directory(self, directory: Path) -> Self:

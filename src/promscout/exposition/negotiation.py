@@ -45,12 +45,27 @@ class ScrapeProtocol(StrEnum):
         return self in _HEADERS
 
 
+class NameEscaping(StrEnum):
+    """How a target is asked to write names that are not valid in the legacy scheme.
+
+    Source: prometheus/common model/metric.go EscapingScheme.
+    """
+
+    ALLOW_UTF8 = "allow-utf-8"
+    UNDERSCORES = "underscores"
+    DOTS = "dots"
+    VALUES = "values"
+
+
 _HEADERS: Final = {
-    ScrapeProtocol.PROMETHEUS_TEXT_1_0_0: "text/plain;version=1.0.0;escaping=allow-utf-8",
+    ScrapeProtocol.PROMETHEUS_TEXT_1_0_0: "text/plain;version=1.0.0",
     ScrapeProtocol.PROMETHEUS_TEXT_0_0_4: "text/plain;version=0.0.4",
 }
 READABLE_PROTOCOLS: Final = tuple(_HEADERS)
 """What can be read here, in the order in which Prometheus prefers it."""
+
+_ESCAPABLE: Final = frozenset({ScrapeProtocol.PROMETHEUS_TEXT_1_0_0, ScrapeProtocol.OPENMETRICS_TEXT_1_0_0})
+"""The formats that have names beyond the legacy scheme, and so a parameter for them."""
 
 _FIRST_WEIGHT: Final = 6  # one more than the protocols that Prometheus knows, so that the header is the same
 
@@ -73,16 +88,20 @@ class Negotiated:
     problem: str = ""
 
 
-def accept_header(protocols: Sequence[ScrapeProtocol] = READABLE_PROTOCOLS) -> str:
+def accept_header(
+    protocols: Sequence[ScrapeProtocol] = READABLE_PROTOCOLS, escaping: NameEscaping = NameEscaping.ALLOW_UTF8
+) -> str:
     """The Accept header that asks for those of ``protocols`` that can be read, the first one preferred.
 
-    Where none of them can, it asks for all that can be read: a target may have those as well.
+    Where none of them can, it asks for all that can be read: a target may have those as well. ``escaping`` is asked for
+    where the format knows it. Whatever a target does about it, names are stored as it writes them.
 
     Source: prometheus v3.x scrape/scrape.go acceptHeader.
     """
     readable = [protocol for protocol in protocols if protocol.is_readable] or READABLE_PROTOCOLS
-    wanted = [*(_HEADERS[protocol] for protocol in readable), "*/*"]
-    return ",".join(f"{header};q=0.{_FIRST_WEIGHT - index}" for index, header in enumerate(wanted))
+    parameter = f";escaping={escaping}"
+    wanted = [_HEADERS[protocol] + (parameter if protocol in _ESCAPABLE else "") for protocol in readable]
+    return ",".join(f"{header};q=0.{_FIRST_WEIGHT - index}" for index, header in enumerate((*wanted, "*/*")))
 
 
 def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Negotiated:

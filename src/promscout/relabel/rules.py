@@ -8,10 +8,11 @@ workload differ in values and not in names.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import md5
 from typing import Final, TypeAlias
 
+from promscout.model.names import NameValidation
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.template import compile_template
 
@@ -68,9 +69,12 @@ def _replace(config: RelabelConfig) -> Rule:
     match, source = regex.match, source_value(config)
     expand_target = compile_template(target, regex)
     expand = compile_template(config.replacement, regex)
+    is_name = bool if config.name_validation is NameValidation.UTF8 else config.name_validation.is_label_name
     if not config.source_labels:
         groups = match("")
-        return _set_constant("", "") if groups is None else _set_constant(expand_target(groups), expand(groups))
+        if groups is None or not is_name(constant := expand_target(groups)):
+            return lambda _labels: True
+        return _set_constant(constant, expand(groups))
 
     def replace_in(labels: Labels) -> bool:
         groups = match(source(labels))
@@ -84,7 +88,7 @@ def _replace(config: RelabelConfig) -> Rule:
 
     def replace(labels: Labels) -> bool:
         groups = match(source(labels))
-        if groups is not None and (name := expand_target(groups)):
+        if groups is not None and is_name(name := expand_target(groups)):
             labels[name] = expand(groups)
             if not labels[name]:
                 del labels[name]
@@ -102,15 +106,18 @@ def _set_constant(name: str, value: str) -> Rule:
         labels.pop(name, None)
         return True
 
-    if not name:
-        return lambda _labels: True
     return set_label if value else delete_label
 
 
-def _convert(config: RelabelConfig) -> Rule:
-    source, target, modulus = source_value(config), config.target_label, config.modulus
+def converter(config: RelabelConfig) -> Callable[[str], str]:
+    """What a hashmod, lowercase or uppercase rule makes of the joined source labels."""
+    modulus = config.modulus
     conversions = {Action.LOWERCASE: lower, Action.UPPERCASE: upper}
-    convert = conversions.get(config.action, lambda value: hash_mod(value, modulus))
+    return conversions.get(config.action, lambda value: hash_mod(value, modulus))
+
+
+def _convert(config: RelabelConfig) -> Rule:
+    source, target, convert = source_value(config), config.target_label, converter(config)
 
     def assign(labels: Labels) -> bool:
         if result := convert(source(labels)):
@@ -136,15 +143,16 @@ def _filter_equal(config: RelabelConfig) -> Rule:
     return lambda labels: labels.get(target, "") != source(labels)
 
 
-def _label_map(config: RelabelConfig) -> Rule:
-    match = config.regex.match
+def label_renames(config: RelabelConfig, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Which of the labels called ``names`` a labelmap rule copies, and to which names; of two to one the later wins."""
     expand = compile_template(config.replacement, config.regex)
+    # Sorted, so that of two labels mapped to one name the same wins in whatever order they came.
+    matches = [(name, groups) for name in sorted(names) if (groups := config.regex.match(name)) is not None]
+    return tuple((name, new) for name, groups in matches if (new := expand(groups)))
 
-    @lru_cache(_LAYOUTS)
-    def renames(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-        # Sorted, so that of two labels mapped to one name the same wins in whatever order they came.
-        matches = [(name, groups) for name in sorted(names) if (groups := match(name)) is not None]
-        return tuple((name, new) for name, groups in matches if (new := expand(groups)))
+
+def _label_map(config: RelabelConfig) -> Rule:
+    renames = lru_cache(_LAYOUTS)(partial(label_renames, config))
 
     def label_map(labels: Labels) -> bool:
         labels.update({new: value for name, new in renames(tuple(labels)) if (value := labels[name])})
@@ -153,12 +161,14 @@ def _label_map(config: RelabelConfig) -> Rule:
     return label_map
 
 
-def _label_filter(config: RelabelConfig) -> Rule:
-    match, drops_matching = config.regex.match, config.action is Action.LABELDROP
+def unwanted_labels(config: RelabelConfig, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of the labels called ``names`` a labeldrop or labelkeep rule deletes."""
+    drops_matching = config.action is Action.LABELDROP
+    return tuple(name for name in names if (config.regex.match(name) is not None) is drops_matching)
 
-    @lru_cache(_LAYOUTS)
-    def unwanted(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if (match(name) is not None) is drops_matching)
+
+def _label_filter(config: RelabelConfig) -> Rule:
+    unwanted = lru_cache(_LAYOUTS)(partial(unwanted_labels, config))
 
     def label_filter(labels: Labels) -> bool:
         for name in unwanted(tuple(labels)):

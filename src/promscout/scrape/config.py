@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self, TypeAlias
 
 import msgspec
 
 from promscout.errors import InvalidValueError
-from promscout.exposition.negotiation import READABLE_PROTOCOLS, ScrapeProtocol
+from promscout.exposition.negotiation import READABLE_PROTOCOLS, NameEscaping, ScrapeProtocol
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
+from promscout.model.names import NameValidation
 from promscout.relabel.config import RelabelConfig
 from promscout.scrape.byte_size import ByteSize
 
@@ -43,22 +43,6 @@ def check_protocols(protocols: tuple[ScrapeProtocol, ...]) -> None:
         raise InvalidValueError(
             f"duplicated protocol in scrape_protocols, got [{' '.join(protocols)}]", key="scrape_protocols"
         )
-
-
-class NameValidation(StrEnum):
-    """Which metric and label names are valid."""
-
-    UTF8 = "utf8"
-    LEGACY = "legacy"
-
-
-class NameEscaping(StrEnum):
-    """How a target is asked to write names that are not valid in the legacy scheme."""
-
-    ALLOW_UTF8 = "allow-utf-8"
-    UNDERSCORES = "underscores"
-    DOTS = "dots"
-    VALUES = "values"
 
 
 class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
@@ -118,7 +102,9 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
     label_value_length_limit: Count = 0
     # Dropped targets per job that are kept for display; 0: all.
     keep_dropped_targets: Count = 0
+    # Which names a scrape and its rules may use; a scrape that exposes others fails.
     metric_name_validation_scheme: NameValidation | None = None
+    # How targets are asked to write names that are not legacy ones.
     metric_name_escaping_scheme: NameEscaping | None = None
     relabel_configs: tuple[RelabelConfig, ...] = ()
     metric_relabel_configs: tuple[RelabelConfig, ...] = ()

@@ -13,6 +13,7 @@ from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.text import parse_text
 from promscout.model.clock import Clock
+from promscout.model.names import NameValidation
 from promscout.model.series import SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
@@ -141,7 +142,9 @@ class ScrapeLoop:
 
     def _labels(self) -> SampleLabels:
         options = self._options
-        return SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=options.config.honor_labels)
+        config = options.config
+        names = config.metric_name_validation_scheme or NameValidation.UTF8
+        return SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels, names=names)
 
     def start(self) -> None:
         """Scrape at every slot from now on, until stopped."""

@@ -11,7 +11,7 @@ import aiohttp
 from isal import isal_zlib
 
 from promscout import __version__
-from promscout.exposition.negotiation import accept_header
+from promscout.exposition.negotiation import NameEscaping, accept_header
 from promscout.httpclient.client import HTTPClient
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.target import Target
@@ -47,7 +47,8 @@ class Transport:
     def __init__(self, config: ScrapeConfig) -> None:
         self._http = config.http_client_config()
         self._body_limit = int(config.body_size_limit)
-        self._headers = {"Accept": accept_header(config.scrape_protocols)}
+        escaping = config.metric_name_escaping_scheme or NameEscaping.ALLOW_UTF8
+        self._headers = {"Accept": accept_header(config.scrape_protocols, escaping)}
         if config.enable_compression:
             self._headers["Accept-Encoding"] = "gzip"
         else:

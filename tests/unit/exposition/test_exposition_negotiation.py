@@ -3,6 +3,7 @@
 import pytest
 
 from promscout.exposition import Format, ScrapeProtocol, accept_header, format_of
+from promscout.exposition.negotiation import NameEscaping
 
 FALLBACK = ScrapeProtocol.PROMETHEUS_TEXT_0_0_4
 
@@ -12,6 +13,14 @@ def test_the_formats_are_asked_for_in_order_of_preference():
         "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
     )
     assert accept_header([FALLBACK]) == "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
+
+
+@pytest.mark.parametrize("escaping", NameEscaping)
+def test_the_escaping_is_asked_for_where_the_format_knows_it(escaping):
+    assert accept_header(escaping=escaping) == (
+        f"text/plain;version=1.0.0;escaping={escaping};q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+    )
+    assert accept_header([FALLBACK], escaping) == "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
 
 
 @pytest.mark.parametrize(
