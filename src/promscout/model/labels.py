@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Final, Self, TypeAlias
 
 import msgspec
@@ -39,6 +40,11 @@ def shared_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+@lru_cache(maxsize=8192)
+def _joined_names(parts: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return shared_names(tuple(chain.from_iterable(parts)))
+
+
 class LabelRow(msgspec.Struct, frozen=True, gc=False):
     """Labels as two tuples of equal length, names that many rows share, and values; immutable and equal by value.
 
@@ -53,6 +59,12 @@ class LabelRow(msgspec.Struct, frozen=True, gc=False):
     def of(cls, labels: Mapping[str, str]) -> Self:
         """The row of ``labels``."""
         return cls(shared_names(tuple(labels)), tuple(labels.values()))
+
+    @classmethod
+    def joined(cls, *rows: LabelRow) -> Self:
+        """All labels of ``rows``, of which no two have a name in common."""
+        names = _joined_names(tuple([row.names for row in rows]))
+        return cls(names, tuple(chain.from_iterable([row.values for row in rows])))
 
     def as_dict(self) -> dict[str, str]:
         """The same labels as a new dict."""

@@ -195,7 +195,7 @@ class ScrapePool:
         replaced = set()
         for target in gained:
             loop = self._active[target].loop
-            before = predecessors.pop(target.labels, None)
+            before = predecessors.pop(target.labels, None) if predecessors else None
             if before is not None:
                 loop.take_over(before)
                 replaced.add(before)

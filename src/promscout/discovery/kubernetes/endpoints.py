@@ -17,7 +17,7 @@ from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
 from promscout.discovery.kubernetes.service import service_labels
 from promscout.kube.objects import EndpointAddress, EndpointPort, Endpoints
 from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS
+from promscout.model.labels import LabelRow
 
 _ENDPOINT: Final = PREFIX + "endpoint_"
 _ENDPOINT_PORT_NAME: Final = _ENDPOINT + "port_name"
@@ -46,14 +46,15 @@ def build_endpoints(source: str, endpoints: Endpoints, joined: Joined) -> Target
         for port in subset.ports or ():
             for ready, addresses in (("true", subset.addresses), ("false", subset.not_ready_addresses)):
                 for address in addresses or ():
-                    target = _target(address, port, ready, joined)
-                    targets.add(target, address.target_ref, port.port or 0, port.protocol or "")
+                    number, protocol = port.port or 0, port.protocol or ""
+                    labels_of_target = LabelRow.of(_labels(address, port, ready, joined))
+                    where = join_host_port(address.ip, number)
+                    targets.add(where, (labels_of_target,), address.target_ref, number, protocol)
     return targets.group(source, labels)
 
 
-def _target(address: EndpointAddress, port: EndpointPort, ready: str, joined: Joined) -> dict[str, str]:
+def _labels(address: EndpointAddress, port: EndpointPort, ready: str, joined: Joined) -> dict[str, str]:
     target = {
-        ADDRESS: join_host_port(address.ip, port.port or 0),
         _ENDPOINT_PORT_NAME: port.name or "",
         _ENDPOINT_PORT_PROTOCOL: port.protocol or "",
         _ENDPOINT_READY: ready,

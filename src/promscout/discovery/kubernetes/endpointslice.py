@@ -18,7 +18,7 @@ from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
 from promscout.discovery.kubernetes.service import service_labels
 from promscout.kube.objects import Endpoint, EndpointPort, EndpointSlice, Service
 from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS, sanitize_label_name
+from promscout.model.labels import LabelRow, sanitize_label_name
 
 _SLICE: Final = PREFIX + "endpointslice_"
 _ENDPOINT: Final = _SLICE + "endpoint_"
@@ -58,10 +58,13 @@ def build_endpoint_slice(source: str, endpoint_slice: EndpointSlice, joined: Joi
             return TargetGroup(source)
     add_namespace(labels, meta.namespace, joined)
     targets = PodBackedTargets(joined)
+    ports = [(port.port, _of_port(port)) for port in endpoint_slice.ports or ()]
     for endpoint in endpoint_slice.endpoints or ():
-        for port in endpoint_slice.ports or ():
-            for address in endpoint.addresses or ():
-                targets.add(_target(address, endpoint, port, joined), endpoint.target_ref, port.port, None)
+        of_endpoint = _of_endpoint(endpoint, joined)
+        for number, of_port in ports:
+            for host in endpoint.addresses or ():
+                address = host if number is None else join_host_port(host, number)
+                targets.add(address, (of_port, of_endpoint), endpoint.target_ref, number, None)
     return targets.group(source, labels)
 
 
@@ -72,30 +75,42 @@ def _is_secondary(endpoint_slice: EndpointSlice, service: Service) -> bool:
     )
 
 
-def _target(address: str, endpoint: Endpoint, port: EndpointPort, joined: Joined) -> dict[str, str]:
+def _of_port(port: EndpointPort) -> LabelRow:
+    return _present(
+        {
+            _SLICE_PORT_NAME: port.name,
+            _SLICE_PORT_PROTOCOL: port.protocol,
+            _SLICE_PORT: None if port.port is None else port_text(port.port),
+            _SLICE_PORT_APP_PROTOCOL: port.app_protocol,
+        }
+    )
+
+
+def _of_endpoint(endpoint: Endpoint, joined: Joined) -> LabelRow:
     ref, conditions = endpoint.target_ref, endpoint.conditions
-    target = {ADDRESS: address if port.port is None else join_host_port(address, port.port)}
-    optional = {
-        _SLICE_PORT_NAME: port.name,
-        _SLICE_PORT_PROTOCOL: port.protocol,
-        _SLICE_PORT: None if port.port is None else port_text(port.port),
-        _SLICE_PORT_APP_PROTOCOL: port.app_protocol,
-        _ENDPOINT_CONDITIONS_READY: _boolean(conditions.ready),
-        _ENDPOINT_CONDITIONS_SERVING: _boolean(conditions.serving),
-        _ENDPOINT_CONDITIONS_TERMINATING: _boolean(conditions.terminating),
-        _ENDPOINT_HOSTNAME: endpoint.hostname,
-        _ENDPOINT_NODE_NAME: endpoint.node_name,
-        _ENDPOINT_ZONE: endpoint.zone,
-        _SLICE_ADDRESS_TARGET_KIND: None if ref is None else ref.kind,
-        _SLICE_ADDRESS_TARGET_NAME: None if ref is None else ref.name,
-    }
-    target.update((label, value) for label, value in optional.items() if value is not None)
+    row = _present(
+        {
+            _ENDPOINT_CONDITIONS_READY: _boolean(conditions.ready),
+            _ENDPOINT_CONDITIONS_SERVING: _boolean(conditions.serving),
+            _ENDPOINT_CONDITIONS_TERMINATING: _boolean(conditions.terminating),
+            _ENDPOINT_HOSTNAME: endpoint.hostname,
+            _ENDPOINT_NODE_NAME: endpoint.node_name,
+            _ENDPOINT_ZONE: endpoint.zone,
+            _SLICE_ADDRESS_TARGET_KIND: None if ref is None else ref.kind,
+            _SLICE_ADDRESS_TARGET_NAME: None if ref is None else ref.name,
+        }
+    )
+    more: dict[str, str] = {}
     for name, value in (endpoint.deprecated_topology or {}).items():
         safe = sanitize_label_name(name)
-        target[f"{_ENDPOINT}topology_{safe}"] = value
-        target[f"{_ENDPOINT}topology_present_{safe}"] = "true"
-    add_node(target, ref.name if ref is not None and ref.kind == "Node" else endpoint.node_name, joined)
-    return target
+        more[f"{_ENDPOINT}topology_{safe}"] = value
+        more[f"{_ENDPOINT}topology_present_{safe}"] = "true"
+    add_node(more, ref.name if ref is not None and ref.kind == "Node" else endpoint.node_name, joined)
+    return LabelRow.joined(row, LabelRow.of(more)) if more else row
+
+
+def _present(labels: dict[str, str | None]) -> LabelRow:
+    return LabelRow.of({name: value for name, value in labels.items() if value is not None})
 
 
 def _boolean(value: bool | None) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import join_host_port, port_text
@@ -19,7 +20,19 @@ from promscout.discovery.kubernetes.pod import (
 )
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
 from promscout.model.group import NO_LABELS, TargetGroup
-from promscout.model.labels import ADDRESS, LabelRow
+from promscout.model.labels import ADDRESS, LabelRow, shared_names
+
+_ADDRESS: Final = shared_names((ADDRESS,))
+_CONTAINER_LABELS: Final = shared_names(
+    (
+        CONTAINER_NAME,
+        CONTAINER_IMAGE,
+        CONTAINER_PORT_NAME,
+        CONTAINER_PORT_NUMBER,
+        CONTAINER_PORT_PROTOCOL,
+        CONTAINER_INIT,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,7 @@ class _BackingPod:
 
     pod: Pod
     labels: LabelRow
-    own: dict[str, str]
+    own: LabelRow
     ports: set[int] = field(default_factory=set)
 
 
@@ -40,29 +53,34 @@ class PodBackedTargets:
 
     def __init__(self, joined: Joined) -> None:
         self._joined = joined
-        self._targets: list[dict[str, str]] = []
+        self._targets: list[LabelRow] = []
         self._bases: list[LabelRow] = []
         self._pods: dict[str, _BackingPod] = {}
 
-    def add(self, target: dict[str, str], ref: ObjectReference | None, port: int | None, protocol: str | None) -> None:
-        """Add the target of one address and port; where ``ref`` is a known pod, with that pod's labels.
+    def add(
+        self,
+        address: str,
+        parts: Sequence[LabelRow],
+        ref: ObjectReference | None,
+        port: int | None,
+        protocol: str | None,
+    ) -> None:
+        """Add the target at ``address`` with the labels of ``parts``; where ``ref`` is a known pod, with that pod's.
 
         ``protocol``, where given, is shown as the container port's protocol instead of the container's own.
         """
-        self._targets.append(target)
-        pod = self._joined.pod(ref.key) if ref is not None and ref.kind == "Pod" else None
-        if ref is None or pod is None:
+        row = LabelRow(_ADDRESS, (address,))
+        backing = self._backing(ref) if ref is not None and ref.kind == "Pod" else None
+        if backing is None:
+            self._targets.append(LabelRow.joined(row, *parts))
             self._bases.append(NO_LABELS)
             return
-        backing = self._pods.get(ref.key)
-        if backing is None:
-            labels, own = shared_pod_labels(pod, self._joined), workload_labels(pod, self._joined)
-            backing = self._pods[ref.key] = _BackingPod(pod, labels, own)
-        self._bases.append(backing.labels)
-        target.update(backing.own)
+        container = NO_LABELS
         if port is not None:
             backing.ports.add(port)
-            self._add_container(target, pod, port, protocol)
+            container = _container_of(backing.pod, port, protocol)
+        self._targets.append(LabelRow.joined(row, *parts, backing.own, container))
+        self._bases.append(backing.labels)
 
     def group(self, source: str, labels: dict[str, str]) -> TargetGroup:
         """All targets: those added, then one for each container port of their pods that no endpoint has."""
@@ -72,26 +90,31 @@ class PodBackedTargets:
                 continue
             for container, port, is_init in _container_ports(pod):
                 if port.container_port not in backing.ports:
-                    self._targets.append(
-                        {
-                            ADDRESS: join_host_port(pod.status.pod_ip, port.container_port),
-                            **_container_labels(container, port, is_init, port.protocol),
-                            **backing.own,
-                        }
-                    )
+                    row = LabelRow(_ADDRESS, (join_host_port(pod.status.pod_ip, port.container_port),))
+                    shown = _container_labels(container, port, is_init, port.protocol)
+                    self._targets.append(LabelRow.joined(row, shown, backing.own))
                     self._bases.append(backing.labels)
-        bases = tuple(self._bases) if self._pods else ()
-        return TargetGroup(source, tuple(map(LabelRow.of, self._targets)), LabelRow.of(labels), bases)
+        return TargetGroup(source, tuple(self._targets), LabelRow.of(labels), tuple(self._bases) if self._pods else ())
 
-    @staticmethod
-    def _add_container(target: dict[str, str], pod: Pod, number: int, protocol: str | None) -> None:
-        """Add the labels of the container that has port ``number``: of the last one, and of its first such port."""
-        matched: Container | None = None
-        for container, port, is_init in _container_ports(pod):
-            if port.container_port == number and container is not matched:
-                matched = container
-                shown = port.protocol if protocol is None else protocol
-                target.update(_container_labels(container, port, is_init, shown))
+    def _backing(self, ref: ObjectReference) -> _BackingPod | None:
+        backing = self._pods.get(ref.key)
+        if backing is None:
+            pod = self._joined.pod(ref.key)
+            if pod is not None:
+                own = LabelRow.of(workload_labels(pod, self._joined))
+                backing = self._pods[ref.key] = _BackingPod(pod, shared_pod_labels(pod, self._joined), own)
+        return backing
+
+
+def _container_of(pod: Pod, number: int, protocol: str | None) -> LabelRow:
+    """The labels of the container that has port ``number``: of the last one, and of its first such port."""
+    matched: Container | None = None
+    labels = NO_LABELS
+    for container, port, is_init in _container_ports(pod):
+        if port.container_port == number and container is not matched:
+            matched = container
+            labels = _container_labels(container, port, is_init, port.protocol if protocol is None else protocol)
+    return labels
 
 
 def _container_ports(pod: Pod) -> Iterator[tuple[Container, ContainerPort, bool]]:
@@ -101,12 +124,6 @@ def _container_ports(pod: Pod) -> Iterator[tuple[Container, ContainerPort, bool]
                 yield container, port, is_init
 
 
-def _container_labels(container: Container, port: ContainerPort, is_init: bool, protocol: str) -> dict[str, str]:
-    return {
-        CONTAINER_NAME: container.name,
-        CONTAINER_IMAGE: container.image,
-        CONTAINER_PORT_NAME: port.name,
-        CONTAINER_PORT_NUMBER: port_text(port.container_port),
-        CONTAINER_PORT_PROTOCOL: protocol,
-        CONTAINER_INIT: "true" if is_init else "false",
-    }
+def _container_labels(container: Container, port: ContainerPort, is_init: bool, protocol: str) -> LabelRow:
+    number, init = port_text(port.container_port), "true" if is_init else "false"
+    return LabelRow(_CONTAINER_LABELS, (container.name, container.image, port.name, number, protocol, init))
