@@ -86,7 +86,7 @@ def run(  # noqa: PLR0917 - typer reads the command's options from its parameter
     ] = Path("data"),
     discovery_interval: Annotated[
         str, typer.Option(metavar="DURATION", help="Least time between two syncs of a job while targets keep changing.")
-    ] = "1s",
+    ] = "200ms",
     strict_discovery: Annotated[
         bool,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import Final
 
 from promscout.model.group import GroupKey, TargetGroup, TargetSetChange
 
-DEFAULT_INTERVAL: Final = 1.0
+DEFAULT_INTERVAL: Final = 0.2
 """Seconds between two sends of a job's changes under churn. Prometheus polls a 5 s ticker twice."""
 
 
