@@ -75,6 +75,13 @@ class Document:
         value = self.decoder.value(GlobalConfig, section[1], "global")
         return GlobalConfig() if value is FAILED else value.with_directory(self.directory)
 
+    def refuse_external_label(self, name: str, message: str) -> None:
+        """Record a problem with the external label ``name``."""
+        node, path = self._sections["global"][1], "global"
+        for key in ("external_labels", name):
+            node, path = (self.decoder.entries(node, path) or {})[key][1], join(path, key)
+        self.decoder.refuse(node, path, message)
+
     def scrape_config_files(self) -> tuple[str, ...]:
         """The patterns of further files, joined with this file's directory."""
         section = self._sections.get("scrape_config_files")

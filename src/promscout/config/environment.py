@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from promscout.errors import InvalidValueError
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # what Python has in place of bytes that are no UTF-8
 _REFERENCE: Final = re.compile(
     r"\$(?:\{(?P<braced>[^}]*)\}|(?P<open>\{)|(?P<special>[*#$@!?0-9-])|(?P<name>[A-Za-z_]\w*))", re.ASCII
 )
@@ -16,6 +19,9 @@ def expand(text: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
 
     ``$$`` is a dollar sign.
 
+    Raises:
+        InvalidValueError: a variable is not valid UTF-8.
+
     Source: prometheus v3.x config/config.go Load; Go's os.Expand.
     """
     missing: list[str] = []
@@ -24,8 +30,11 @@ def expand(text: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
         name = match["braced"] or match["special"] or match["name"]
         if name == "$":
             return "$"
-        if name and not environment.get(name):
+        value = environment.get(name, "") if name else ""
+        if name and not value:
             missing.append(name)
-        return environment.get(name, "") if name else ""
+        if _SURROGATE.search(value):
+            raise InvalidValueError(f"the environment variable {name} is not valid UTF-8")
+        return value
 
     return _REFERENCE.sub(replace, text), missing

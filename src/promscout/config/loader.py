@@ -16,7 +16,7 @@ from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJ
 from promscout.config.environment import expand
 from promscout.config.inert import has_no_effect
 from promscout.config.values import Config, GlobalConfig
-from promscout.errors import ConfigError, ConfigUnreadable, Problem
+from promscout.errors import ConfigError, ConfigUnreadable, InvalidValueError, Problem
 from promscout.model.frozendict import FrozenDict
 
 MAX_SIZE: Final = 64 << 20
@@ -70,11 +70,11 @@ class _Loader:
         remote_write = tuple(main.remote_write(defaults))
         for pattern in main.scrape_config_files():
             jobs += self._further_jobs(pattern, defaults)
+        defaults = self._expand_labels(main, defaults)
         for document in self._documents:
             self._problems += document.decoder.problems
         if self._problems:
             raise ConfigError(tuple(sorted(self._problems, key=lambda p: (p.file != file, p.file, p.line, p.column))))
-        defaults = self._expand_labels(defaults)
         self._warn(ignored)
         return Config(
             global_config=defaults,
@@ -114,10 +114,14 @@ class _Loader:
             self._names.setdefault(name, place)
         return jobs
 
-    def _expand_labels(self, defaults: GlobalConfig) -> GlobalConfig:
+    def _expand_labels(self, main: Document, defaults: GlobalConfig) -> GlobalConfig:
         labels = {}
         for name, text in defaults.external_labels.items():
-            labels[name], missing = expand(text, self._environment)
+            try:
+                labels[name], missing = expand(text, self._environment)
+            except InvalidValueError as error:
+                main.refuse_external_label(name, str(error))
+                continue
             self._warnings += (
                 f"external label {name}: the environment variable {variable} is empty" for variable in missing
             )

@@ -68,7 +68,8 @@ def parse_tree(text: str, file: str) -> Node | None:
     """The document's root node, or None if there is no document.
 
     Raises:
-        ConfigError: not YAML, more than one document, an alias without its anchor, or nested too deeply.
+        ConfigError: not YAML, not UTF-8 (a lone surrogate), more than one document, an alias without its anchor, or
+            nested too deeply.
     """
     try:
         return _Composer(file, yaml.parse(text, Loader=yaml.CSafeLoader)).document()
@@ -77,6 +78,9 @@ def parse_tree(text: str, file: str) -> Node | None:
         message = ", ".join(part for part in (error.context, error.problem) if part)
         # Quoted words could be values, and with them secrets; single characters are syntax.
         raise _refusal(file, mark, f"not valid YAML: {_QUOTED.sub('…', message)}") from None
+    except UnicodeEncodeError as error:
+        line, start = text.count("\n", 0, error.start) + 1, text.rfind("\n", 0, error.start)
+        raise ConfigError((Problem(file, line, error.start - start, "", "not valid UTF-8"),)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
         raise ConfigError((Problem(file, line, int(bool(line)), "", f"not valid YAML: {error.reason}"),)) from None

@@ -24,6 +24,8 @@ Rule: TypeAlias = Callable[[Labels], bool]
 _LAYOUTS: Final = 1024
 """Sets of label names for which a rule on names remembers its answer."""
 
+_WIDEST: Final = 500  # names of a set that is remembered: a thousand sets of ten thousand names would be 100 MB
+
 
 def compile_rule(config: RelabelConfig) -> Rule:
     """The function that carries out ``config``."""
@@ -155,7 +157,9 @@ def _label_map(config: RelabelConfig) -> Rule:
     renames = lru_cache(_LAYOUTS)(partial(label_renames, config))
 
     def label_map(labels: Labels) -> bool:
-        labels.update({new: value for name, new in renames(tuple(labels)) if (value := labels[name])})
+        names = tuple(labels)
+        copies = renames(names) if len(names) <= _WIDEST else label_renames(config, names)
+        labels.update({new: value for name, new in copies if (value := labels[name])})
         return True
 
     return label_map
@@ -171,7 +175,8 @@ def _label_filter(config: RelabelConfig) -> Rule:
     unwanted = lru_cache(_LAYOUTS)(partial(unwanted_labels, config))
 
     def label_filter(labels: Labels) -> bool:
-        for name in unwanted(tuple(labels)):
+        names = tuple(labels)
+        for name in unwanted(names) if len(names) <= _WIDEST else unwanted_labels(config, names):
             del labels[name]
         return True
 

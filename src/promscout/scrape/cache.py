@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.series import parse_series
 from promscout.exposition.text import NO_TIMESTAMP, Exposition
 from promscout.model.labels import LabelSet
@@ -114,10 +115,16 @@ class SeriesCache:
     def _lay_out(self, exposition: Exposition, own_time: NDArray[np.bool_] | None) -> _Layout:
         keys, known = exposition.keys, self._encoded
         encoded: dict[bytes, bytes] = {}
-        for position, key in enumerate(keys):
-            one = known.get(key)
-            encoded[key] = self._encode(key, exposition.type_at(position)) if one is None else one
-        self._encoded = encoded
+        try:
+            for position, key in enumerate(keys):
+                one = known.get(key)
+                encoded[key] = self._encode(key, exposition.type_at(position)) if one is None else one
+        except (ExpositionError, InvalidValueError):
+            # The next body may well fail at the same series: nothing that is known of this one is worth forgetting.
+            encoded = {key: known[key] for key in keys if key in known} | encoded
+            raise
+        finally:
+            self._encoded = encoded
         series: list[bytes] = []
         kept: list[int] = []
         seen: set[bytes] = set()

@@ -33,7 +33,8 @@ class Templates:
     """
 
     def __init__(self, external_labels: Mapping[str, str], relabel_configs: Sequence[RelabelConfig]) -> None:
-        self._external_labels = dict(external_labels)
+        # One whose environment variable is empty is no label.
+        self._external_labels = dict(label_set(external_labels))
         self._relabeler = Relabeler(relabel_configs)
         self._derived: WeakKeyDictionary[SeriesTable, _Derived] = WeakKeyDictionary()
 

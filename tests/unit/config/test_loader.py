@@ -256,6 +256,18 @@ def test_a_configuration_never_prints_its_secrets():
     assert "https://agent:xxxxx@127.0.0.1:9090/api/v1/write" in config.text
 
 
+def test_an_external_label_cannot_hold_bytes_of_the_environment_that_are_no_text():
+    text = "global:\n  external_labels:\n    a: $A\n    b: x-$B\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "f", environment={"A": "ä", "B": b"\xff".decode(errors="surrogateescape")})
+    assert str(caught.value) == "f:4:8: global.external_labels.b: the environment variable B is not valid UTF-8"
+
+
+def test_a_text_that_is_no_text_is_refused_with_its_place():
+    assert problems("global:\n  external_labels: {a: \udcff}") == ["f:2:24: not valid UTF-8"]
+    assert "invalid Unicode character escape code" in problems('global: {external_labels: {a: "\\ud800"}}')[0]
+
+
 def test_the_text_for_display_means_the_same_but_for_the_secrets():
     config = full()
     again = parse_config(config.text, directory=HERE / "good", environment={"CLUSTER": "prod"})

@@ -6,6 +6,7 @@ import pytest
 
 from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.text import parse_text
+from promscout.model.names import NameValidation
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.engine import Relabeler
 from promscout.relabel.regex import Regex
@@ -25,6 +26,23 @@ def scrape(series, *lines, at=AT, accept=True):
     if accept:
         series.accept(resolved)
     return resolved
+
+
+class CountingRelabeler(Relabeler):
+    """Counts how many label sets it relabels."""
+
+    def __init__(self, *rules):
+        super().__init__(rules)
+        self.applied = 0
+
+    def apply(self, labels):
+        self.applied += 1
+        return super().apply(labels)
+
+
+def counting_cache(relabeler, **options):
+    labels = SampleLabels((("job", "j"),), relabeler, honor_labels=False, **options)
+    return SeriesCache(7, labels, honor_timestamps=True, track_timestamps=False)
 
 
 def names(table):
@@ -200,3 +218,40 @@ def test_with_honor_labels_an_exposed_empty_label_keeps_the_targets_away():
     cache = SeriesCache(1, labels, honor_timestamps=True, track_timestamps=False)
     resolved = cache.resolve(parse_text(b'push_time{instance=""} 1\n'), 1000)
     assert list(resolved.batch.series) == [(("__name__", "push_time"), ("job", "j"))]
+
+
+def test_metric_relabelling_looks_at_a_series_once_however_often_it_is_scraped():
+    relabeler = CountingRelabeler(RelabelConfig(target_label="x", replacement="y"))
+    series = counting_cache(relabeler)
+    for at in range(5):
+        scrape(series, f"a {at}", f"b {at}", at=AT + at)
+    assert relabeler.applied == 2
+
+
+def test_a_dropped_series_is_not_looked_at_again_either():
+    drop = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("b"), action=Action.DROP)
+    relabeler = CountingRelabeler(drop)
+    series = counting_cache(relabeler)
+    for at in range(5):
+        assert names(scrape(series, f"a {at}", f"b {at}", at=AT + at).batch.series) == ["a"]
+    assert relabeler.applied == 2
+
+
+def test_series_that_come_go_and_change_places_cost_only_what_is_new():
+    relabeler = CountingRelabeler()
+    series = counting_cache(relabeler)
+    for lines, applied in [("abc", 3), ("cab", 3), ("abcd", 4), ("bd", 4), ("abd", 5)]:
+        scrape(series, *(f"{name} 1" for name in lines))
+        assert relabeler.applied == applied, lines
+
+
+def test_a_scrape_that_fails_again_and_again_looks_only_at_the_series_that_fails_it():
+    relabeler = CountingRelabeler()
+    series = counting_cache(relabeler, names=NameValidation.LEGACY)
+    scrape(series, "a 1", "b 1")
+    for _ in range(3):
+        with pytest.raises(InvalidValueError, match="invalid metric name"):
+            scrape(series, "c 1", '{"x.y"} 1', "a 1", "b 1")
+    assert relabeler.applied == 2 + 1 + 3
+    assert names(scrape(series, "a 1", "b 1", "c 1").batch.series) == ["a", "b", "c"]
+    assert relabeler.applied == 6

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from promscout.model.labels import label_set
 from promscout.model.series import SampleBatch, SeriesTable
 from promscout.relabel.config import Action, RelabelConfig
+from promscout.relabel.engine import Relabeler
 from promscout.relabel.regex import Regex
 from promscout.write.encoding import encode_message
 from promscout.write.templates import Templates
@@ -23,6 +24,18 @@ def batch(*label_dicts, timestamps=NOW):
 def sent(templates, one):
     decoded = decode_message(encode_message([templates.portion(one)]))
     return [(dict(labels), np.uint64(samples[0][0]).view(np.float64), samples[0][1]) for labels, samples in decoded]
+
+
+class CountingRelabeler(Relabeler):
+    """Counts how many label sets it relabels."""
+
+    def __init__(self, rules):
+        super().__init__(rules)
+        self.applied = 0
+
+    def apply(self, labels):
+        self.applied += 1
+        return super().apply(labels)
 
 
 DROP_B = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("b"), action=Action.DROP)
@@ -56,6 +69,22 @@ def test_rules_see_external_labels():
 def test_a_series_left_without_labels_is_not_sent():
     no_labels = RelabelConfig(regex=Regex.parse(".*"), action=Action.LABELDROP)
     assert sent(Templates({}, (no_labels,)), batch({"__name__": "a"})) == []
+
+
+def test_an_external_label_without_a_value_is_none():
+    no_labels = RelabelConfig(regex=Regex.parse("__name__"), action=Action.LABELDROP)
+    assert sent(Templates({"x": ""}, ()), batch({"__name__": "a"})) == [({"__name__": "a"}, 0.0, NOW)]
+    assert sent(Templates({"x": ""}, (no_labels,)), batch({"__name__": "a"})) == []
+
+
+def test_every_series_of_a_table_is_relabelled_once_however_many_batches_it_has():
+    templates, one = Templates({}, ()), batch({"__name__": "a"}, {"__name__": "b"})
+    templates._relabeler = counting = CountingRelabeler((DROP_B,))
+    for number in range(5):
+        templates.portion(SampleBatch(one.series, np.full(2, float(number)), NOW + number))
+    assert counting.applied == 2
+    templates.portion(batch({"__name__": "a"}))
+    assert counting.applied == 3
 
 
 def test_a_table_is_relabelled_once_and_forgotten_with_its_last_use():
