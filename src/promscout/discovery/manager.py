@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,8 +16,20 @@ from promscout.discovery.provider import Provider
 from promscout.model.group import GroupKey, TargetGroup, TargetSetChange
 from promscout.supervisor import Supervisor
 
+HANDOVER_SECONDS: Final = 120.0
+"""How long a job keeps the targets of its former configuration while a new one has found nothing out yet."""
+
 CONSUMER: Final = "scrape"
 """Prometheus's name for the manager that discovers scrape targets (its other one discovers Alertmanagers)."""
+
+
+@dataclass(slots=True)
+class _Handover:
+    """Groups that a job lost by a new configuration, and the providers whose first groups are to replace them."""
+
+    gone: dict[GroupKey, TargetGroup]
+    awaited: set[Provider]
+    limit: asyncio.TimerHandle
 
 
 class DiscoveryManager:
@@ -23,8 +37,9 @@ class DiscoveryManager:
 
     Guarantees: equal configurations of several jobs share a provider; a provider whose configuration is still wanted
     runs on untouched over ``apply_config``, and a job new to it gets all its groups at once; a provider that nobody
-    wants any more is stopped, and jobs that lose a provider get its groups as deletions; changes of a job reach the
-    consumer as :class:`ChangeChannel` promises.
+    wants any more is stopped, and jobs that lose a provider get its groups as deletions: together with the first groups
+    of the providers that come instead, if there are any, so that what both find is never gone, and after
+    ``HANDOVER_SECONDS`` in any case; changes of a job reach the consumer as :class:`ChangeChannel` promises.
 
     Source: prometheus v3.x discovery/manager.go Manager, discovery/README.md.
     """
@@ -36,6 +51,7 @@ class DiscoveryManager:
         self._channel = ChangeChannel(interval, metrics.change_wait.observe)
         self._supervisor: Supervisor[Provider] = Supervisor("provider")
         self._jobs: frozenset[str] = frozenset()
+        self._handovers: dict[str, _Handover] = {}
         self._made = 0
 
     async def __aenter__(self) -> Self:
@@ -44,6 +60,8 @@ class DiscoveryManager:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        for handover in self._handovers.values():
+            handover.limit.cancel()
         await self._supervisor.close()
 
     @property
@@ -58,17 +76,21 @@ class DiscoveryManager:
             for config in configs:
                 wanted.setdefault(config, set()).add(job)
         for job in self._jobs - jobs.keys():
-            self._channel.forget(job)
-            self._metrics.discovered_targets.remove(CONSUMER, job)
+            self._forget(job)
         self._jobs = frozenset(jobs)
+        lost: dict[str, dict[GroupKey, TargetGroup]] = {}
         for config in self._providers.keys() - wanted.keys():
-            self._stop(self._providers.pop(config))
+            provider = self._providers.pop(config)
+            self._supervisor.stop(provider)
+            self._resubscribe(provider, frozenset(), lost)
         for config, names in wanted.items():
-            provider = self._providers.get(config)
-            if provider is None:
+            known = self._providers.get(config)
+            if known is None:
                 self._providers[config] = self._start(config, frozenset(names))
             else:
-                self._resubscribe(provider, frozenset(names))
+                self._resubscribe(known, frozenset(names), lost)
+        for job, gone in lost.items():
+            self._hand_over(job, gone)
         for job in self._jobs:
             self._count_targets(job)
 
@@ -89,18 +111,41 @@ class DiscoveryManager:
         self._supervisor.start(provider, provider.run)
         return provider
 
-    def _stop(self, provider: Provider) -> None:
-        self._supervisor.stop(provider)
-        self._resubscribe(provider, frozenset())
+    def _forget(self, job: str) -> None:
+        """Leave nothing of a job that exists no more."""
+        self._channel.forget(job)
+        self._metrics.discovered_targets.remove(CONSUMER, job)
+        handover = self._handovers.pop(job, None)
+        if handover is not None:
+            handover.limit.cancel()
 
-    def _resubscribe(self, provider: Provider, jobs: frozenset[str]) -> None:
-        gone = {_key(provider, source): TargetGroup(source) for source in provider.groups}
+    def _resubscribe(
+        self, provider: Provider, jobs: frozenset[str], lost: dict[str, dict[GroupKey, TargetGroup]]
+    ) -> None:
+        """Make ``jobs`` those that ``provider`` serves; what the others lose by it is added to ``lost``."""
         for job in (provider.jobs - jobs) & self._jobs:
-            self._channel.put(job, gone)
-        current = {_key(provider, source): group for source, group in provider.groups.items()}
+            lost.setdefault(job, {}).update({_key(provider, source): TargetGroup(source) for source in provider.groups})
         for job in jobs - provider.jobs:
-            self._channel.put(job, current)
+            self._channel.put(job, {_key(provider, source): group for source, group in provider.groups.items()})
         provider.jobs = jobs
+
+    def _hand_over(self, job: str, gone: dict[GroupKey, TargetGroup]) -> None:
+        """Delete ``gone`` once the providers of ``job`` that have yet to publish have done so."""
+        before = self._handovers.pop(job, None)
+        if before is not None:
+            before.limit.cancel()
+            gone = before.gone | gone
+        awaited = {one for one in self._providers.values() if job in one.jobs and not one.synced}
+        if not awaited:
+            self._channel.put(job, gone)
+            return
+        limit = asyncio.get_running_loop().call_later(HANDOVER_SECONDS, self._end_handover, job)
+        self._handovers[job] = _Handover(gone, awaited, limit)
+
+    def _end_handover(self, job: str) -> None:
+        handover = self._handovers.pop(job)
+        handover.limit.cancel()
+        self._channel.put(job, handover.gone)
 
     def _changed(self, provider: Provider, groups: dict[str, TargetGroup]) -> None:
         self._metrics.received_updates.inc()
@@ -109,6 +154,11 @@ class DiscoveryManager:
             if self._channel.put(job, keyed):
                 self._metrics.updates_delayed.inc()
             self._count_targets(job)
+            handover = self._handovers.get(job)
+            if handover is not None:
+                handover.awaited.discard(provider)
+                if not handover.awaited:
+                    self._end_handover(job)
 
     def _count_targets(self, job: str) -> None:
         count = sum(provider.target_count for provider in self._providers.values() if job in provider.jobs)

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from promscout.discovery.config import StaticConfig, StaticSDConfig
-from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.manager import HANDOVER_SECONDS, DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.discovery.static import StaticDiscoverer
 from promscout.model.frozendict import FrozenDict
@@ -116,10 +116,63 @@ async def test_a_provider_nobody_wants_is_stopped_and_its_groups_are_deleted(man
     manager.apply_config({"one": [A, B]})
     await asyncio.sleep(0)
     scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    scripted.publish["b"]([])
     await _next(manager)
     manager.apply_config({"one": [B]})
     assert await _next(manager) == {"one": {"s": TargetGroup("s")}}
     assert scripted.ended == ["a"]
+
+
+async def test_groups_of_a_replaced_provider_stay_until_the_new_one_has_found_its_own(manager, scripted):
+    manager.apply_config({"one": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1"), _group("t", "127.0.0.1:2")])
+    await _next(manager)
+    manager.apply_config({"one": [B]})
+    await _nothing(manager)
+    assert scripted.ended == ["a"]
+    scripted.publish["b"]([_group("new", "127.0.0.1:1")])
+    change = (await manager.receive())["one"]
+    assert sorted((provider, group.source, group.is_empty) for (provider, _), group in change.items()) == [
+        ("scripted/0", "s", True),
+        ("scripted/0", "t", True),
+        ("scripted/1", "new", False),
+    ]
+
+
+async def test_groups_of_a_replaced_provider_go_in_the_end_when_the_new_one_finds_nothing_out(manager, scripted):
+    manager.apply_config({"one": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    await _next(manager)
+    manager.apply_config({"one": [B]})
+    began = asyncio.get_running_loop().time()
+    assert (await manager.receive())["one"] == {("scripted/0", "s"): TargetGroup("s")}
+    assert asyncio.get_running_loop().time() - began == pytest.approx(HANDOVER_SECONDS)
+
+
+async def test_a_second_reload_while_groups_are_handed_over_loses_none_of_them(manager, scripted):
+    manager.apply_config({"one": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    await _next(manager)
+    manager.apply_config({"one": [B]})
+    manager.apply_config({"one": [ScriptedConfig("c")]})
+    await _nothing(manager)
+    scripted.publish["c"]([])
+    assert await _next(manager) == {"one": {"s": TargetGroup("s")}}
+
+
+async def test_a_job_that_ends_while_its_groups_are_handed_over_leaves_nothing(manager, scripted):
+    manager.apply_config({"one": [A], "two": []})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    await _next(manager)
+    manager.apply_config({"one": [B], "two": []})
+    manager.apply_config({"two": []})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2 * HANDOVER_SECONDS):
+            pytest.fail(f"received {await manager.receive()}")
 
 
 async def test_a_job_that_loses_a_provider_which_another_keeps_gets_deletions(manager, scripted):
