@@ -1,0 +1,164 @@
+"""The command line. Each command is a module of this package, imported when the command is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from promscout import __version__
+from promscout.cli.outcome import OutputFormat
+from promscout.errors import InvalidValueError
+from promscout.logs import LogFormat, LogLevel
+from promscout.model.duration import Duration
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C before, or without, an end in good order: as shells have it."""
+
+_BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the ``promscout`` command; ends by ``SystemExit`` with the exit code."""
+    options = vars(_parser().parse_args(arguments))
+    with _cheap_imports():
+        command = import_module(f"{__name__}.{options.pop('command')}")
+    try:
+        sys.exit(command.execute(**options))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _cheap_imports() -> Iterator[None]:
+    # What is imported never becomes garbage, and objects of the API server cannot form cycles: looking through all of
+    # them at every few hundred new ones was a fifth of the CPU until all targets were there.
+    gc.set_threshold(100_000, 50, 100)
+    # numpy's BLAS starts a thread for each core, which spin for a while; nothing here multiplies matrices.
+    ours = _BLAS_THREADS not in os.environ
+    os.environ.setdefault(_BLAS_THREADS, "1")
+    try:
+        yield
+    finally:
+        if ours:  # credential plugins get the environment
+            del os.environ[_BLAS_THREADS]
+    gc.freeze()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="promscout",
+        description="Finds what to scrape in Kubernetes, scrapes it, and delivers the samples by remote write.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"promscout {__version__}", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_check(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_run(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "run",
+        "Discover, scrape and deliver until SIGINT or SIGTERM; SIGHUP reads CONFIG again.",
+        "0 stopped by a signal, 2 cannot run (bad configuration, address in use, data directory in use)",
+    )
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="a Prometheus configuration file")
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        type=_address,
+        default="127.0.0.1:9090",
+        help="where web pages and API listen; port 0 takes a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=Path,
+        default="data",
+        help="directory of this agent alone; made if missing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--discovery-interval",
+        metavar="DURATION",
+        type=_duration,
+        default="200ms",
+        help="least time between two syncs of a job while targets keep changing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--strict-discovery",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="give a Kubernetes job no targets before every resource it may show is there, as Prometheus does",
+    )
+    _add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
+    _add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
+
+
+def _add_check(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "check",
+        "Check configuration files and print every problem with its place.",
+        "0 all can be used, 1 at least one cannot, 2 a file cannot be read",
+    )
+    parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
+    _add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
+
+
+def _add_demo(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "demo",
+        "A small simulated cluster, discovered and scraped before your eyes; nothing leaves this machine.",
+        "0 ended by Ctrl-C, or --once succeeded; 1 --once failed; 2 cannot run",
+    )
+    parser.add_argument("--once", action="store_true", help="end by itself once every target has been scraped twice")
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        type=_address,
+        help="where web pages listen (default: 127.0.0.1:9090, or a free port)",
+    )
+
+
+def _add_command(commands: Commands, name: str, summary: str, codes: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=summary, description=summary, epilog=f"Exit codes: {codes}.", allow_abbrev=False
+    )
+
+
+def _add_choice(parser: argparse.ArgumentParser, option: str, default: StrEnum, summary: str) -> None:
+    parser.add_argument(
+        option,
+        choices=[one.value for one in type(default)],
+        default=default.value,
+        help=f"{summary} (default: %(default)s)",
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
+
+
+def _duration(text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

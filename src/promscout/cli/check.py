@@ -1,0 +1,60 @@
+"""``promscout check``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from promscout.cli.outcome import CANNOT_RUN, FAILED, OutputFormat, say_problem
+from promscout.config import load_config
+from promscout.errors import ConfigError, ConfigUnreadable, Problem
+from promscout.terminal import Painter, Style
+
+
+def execute(configs: Sequence[Path], format: str) -> int:  # noqa: A002 - the option's name
+    """Check files and print what is found; the exit code."""
+    checks = [_check(path) for path in configs]
+    if OutputFormat(format) is OutputFormat.JSON:
+        print(json.dumps([check.as_json() for check in checks], indent=2))  # noqa: T201 - the command's output
+    else:
+        for check in checks:
+            check.print()
+    return max(check.code for check in checks)
+
+
+@dataclass(frozen=True)
+class _Check:
+    path: Path
+    code: int = 0
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        fields = ("file", "line", "column", "path", "message")
+        return {
+            "file": str(self.path),
+            "valid": not self.problems,
+            "problems": [{name: getattr(problem, name) for name in fields} for problem in self.problems],
+            "warnings": list(self.warnings),
+        }
+
+    def print(self) -> None:
+        paint = Painter(sys.stdout)
+        for problem in self.problems:
+            say_problem(problem)
+        for warning in self.warnings:
+            print(paint(f"{self.path}: warning:", Style.YELLOW), warning)  # noqa: T201 - the command's output
+        if not self.problems:
+            print(paint(f"{self.path}: can be used", Style.GREEN))  # noqa: T201 - the command's output
+
+
+def _check(path: Path) -> _Check:
+    try:
+        return _Check(path, warnings=load_config(path).warnings)
+    except ConfigError as error:
+        code = CANNOT_RUN if isinstance(error, ConfigUnreadable) else FAILED
+        return _Check(path, code, problems=error.problems)
