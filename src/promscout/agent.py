@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 
 from promscout.config import Config
@@ -22,6 +21,7 @@ from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.discovery.static import StaticDiscoverer
 from promscout.errors import ConfigError
 from promscout.kube.informer import SharedInformers
+from promscout.logs import EventLog
 from promscout.model.clock import Clock, SystemClock
 from promscout.scrape.loop import ScrapeContext
 from promscout.scrape.manager import ScrapeManager
@@ -33,7 +33,7 @@ from promscout.write.remote import RemoteWriteManager
 FLUSH_SECONDS: Final = 3.0
 """How long remote write may go on after the last scrape when the agent stops: the whole stop takes at most 5 s."""
 
-_log = structlog.get_logger("promscout.agent")
+_log = EventLog("promscout.agent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Coroutine, Hashable, Iterator
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
-import structlog
+from promscout.logs import EventLog
 
 K = TypeVar("K", bound=Hashable)
 
 RESTART_DELAY: Final = 5.0
 """Seconds before a child that failed unexpectedly runs again: long enough not to spin, short beside any interval."""
 
-_log = structlog.get_logger("promscout.supervisor")
+_log = EventLog("promscout.supervisor")
 
 
 class Supervisor(Generic[K]):

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-import structlog
-
 from promscout.kube.access import ClusterAccess
 from promscout.kube.client import ApiClient
 from promscout.kube.objects import KubeObject
 from promscout.kube.reflector import Reflector, ReflectorMetrics, ReflectorStatus
 from promscout.kube.resource import AnyResource, Resource, Scope
 from promscout.kube.store import Store
+from promscout.logs import EventLog
 from promscout.supervisor import Supervisor
 
 T = TypeVar("T", bound=KubeObject)
 
-_log = structlog.get_logger("promscout.kube")
+_log = EventLog("promscout.kube")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-import structlog
-
 from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
 from promscout.kube.backoff import Backoff
 from promscout.kube.client import ApiClient, WatchBatch, WatchEvent
@@ -18,6 +16,7 @@ from promscout.kube.objects import KubeObject, object_key, take_resource_version
 from promscout.kube.resource import Resource, Scope
 from promscout.kube.sharing import StringPool
 from promscout.kube.store import Store
+from promscout.logs import EventLog
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -38,7 +37,7 @@ HEALTHY_AFTER: Final = 1.0
 
 _CHANGES: Final = ("ADDED", "MODIFIED")
 
-_log = structlog.get_logger("promscout.kube")
+_log = EventLog("promscout.kube")
 
 
 class ReflectorMetrics(Protocol):

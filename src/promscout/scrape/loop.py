@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-import structlog
-
 from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.text import parse_text
+from promscout.logs import EventLog
 from promscout.model.clock import Clock
 from promscout.model.names import NameValidation
 from promscout.model.series import SeriesTable, stale_markers
@@ -26,7 +25,7 @@ from promscout.scrape.target import Target
 from promscout.scrape.transport import Fetched, FetchFailed, Transport
 from promscout.write.appender import Appender
 
-_log = structlog.get_logger("promscout.scrape")
+_log = EventLog("promscout.scrape")
 
 
 class Ending(Enum):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import msgspec
-import structlog
 
+from promscout.logs import EventLog
 from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelSet, label_set
 from promscout.relabel.engine import Relabeler
@@ -18,7 +18,7 @@ from promscout.scrape.target import Built, Refused, Target, TargetBuilder
 from promscout.scrape.transport import Transport
 from promscout.supervisor import Supervisor
 
-_log = structlog.get_logger("promscout.scrape")
+_log = EventLog("promscout.scrape")
 
 
 class _Members(msgspec.Struct, frozen=True, gc=False):

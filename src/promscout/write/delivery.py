@@ -9,8 +9,7 @@ from itertools import count
 from random import uniform
 from typing import Final
 
-import structlog
-
+from promscout.logs import EventLog
 from promscout.model.clock import Clock
 from promscout.model.series import SampleBatch
 from promscout.write.config import RemoteWriteConfig
@@ -23,7 +22,7 @@ from promscout.write.templates import Templates
 
 _LEAST_BACKOFF: Final = 0.01  # seconds; a configured 0 must not become a busy loop
 
-_log = structlog.get_logger(__name__)
+_log = EventLog(__name__)
 
 
 class RemoteWriteQueue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
+from promscout.logs import EventLog
 
 INTERVAL: Final = 30.0
 """Seconds between two lines about one kind of event."""
@@ -14,7 +14,7 @@ INTERVAL: Final = 30.0
 class LimitedLog:
     """Warns about each kind of event at most once in ``INTERVAL``; a line says how many came since the last."""
 
-    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._held: dict[str, tuple[float, int]] = {}
 

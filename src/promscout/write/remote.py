@@ -8,8 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
 from typing import Final, TypeAlias
 
-import structlog
-
+from promscout.logs import EventLog
 from promscout.model.clock import Clock
 from promscout.model.series import SampleBatch
 from promscout.write.client import RemoteWriteClient
@@ -24,7 +23,7 @@ FLUSH_TIMEOUT: Final = 60.0
 
 Connect: TypeAlias = Callable[[RemoteWriteConfig], AbstractAsyncContextManager[Sender]]
 
-_log = structlog.get_logger(__name__)
+_log = EventLog(__name__)
 
 
 class RemoteWriteManager:

@@ -4,7 +4,6 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
-from structlog.testing import capture_logs
 
 from promscout.httpclient.secret import URL
 from promscout.model.duration import Duration
@@ -89,29 +88,27 @@ async def test_the_receiver_says_when_to_come_back(clock):
     assert [time for time, _, _ in receiver.requests] == [0.0, 42.0]
 
 
-async def test_rejected_samples_are_counted_and_the_next_ones_sent(clock):
+async def test_rejected_samples_are_counted_and_the_next_ones_sent(clock, caplog):
     receiver = FakeReceiver(Reject("status 400: out of order"))
     queue, target = queue_with(clock, max_samples_per_send=1), Target(1)
-    with capture_logs() as logs:
-        async with running(queue, receiver):
-            for _ in range(3):
-                queue.append(target.batch(clock.now_ms()))
-            await asyncio.sleep(1)
+    async with running(queue, receiver):
+        for _ in range(3):
+            queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(1)
     assert receiver.values() == [2.0, 3.0]
     assert (queue.status().failed, queue.status().sent) == (1, 2)
-    assert [(line["log_level"], line["reason"], line["samples"]) for line in logs] == [
-        ("warning", "status 400: out of order", 1)
+    assert [(one.levelname, one.facts["reason"], one.facts["samples"]) for one in caplog.records] == [
+        ("WARNING", "status 400: out of order", 1)
     ]
 
 
-async def test_the_same_complaint_is_logged_once_in_half_a_minute(clock):
+async def test_the_same_complaint_is_logged_once_in_half_a_minute(clock, caplog):
     queue, target = queue_with(clock, max_samples_per_send=1), Target(1)
-    with capture_logs() as logs:
-        async with running(queue, FakeReceiver(*[Reject("no")] * 100)):
-            for _ in range(40):
-                queue.append(target.batch(clock.now_ms()))
-                await asyncio.sleep(1)
-    assert [line["suppressed"] for line in logs] == [0, 29]
+    async with running(queue, FakeReceiver(*[Reject("no")] * 100)):
+        for _ in range(40):
+            queue.append(target.batch(clock.now_ms()))
+            await asyncio.sleep(1)
+    assert [one.facts["suppressed"] for one in caplog.records] == [0, 29]
 
 
 async def test_a_receiver_that_is_down_for_a_minute_loses_nothing(clock):

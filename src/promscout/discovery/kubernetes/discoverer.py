@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from promscout.discovery.discoverer import Publish
 from promscout.discovery.kubernetes.collection import Needs
 from promscout.discovery.kubernetes.config import KubernetesSDConfig
@@ -19,12 +17,13 @@ from promscout.kube.access import ClusterAccess, access_by_kubeconfig, access_in
 from promscout.kube.backoff import Backoff
 from promscout.kube.informer import SharedInformers
 from promscout.kube.workqueue import WorkQueue
+from promscout.logs import EventLog
 from promscout.model.group import TargetGroup
 
 BUILD_SLICE: Final = 2000
 """Targets built in one go, so that a first list of thousands of objects holds up nobody."""
 
-_log = structlog.get_logger("promscout.discovery.kubernetes")
+_log = EventLog("promscout.discovery.kubernetes")
 
 
 class KubernetesFactory:
