@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 
 from promscout.config import Config
@@ -36,8 +36,7 @@ FLUSH_SECONDS: Final = 3.0
 _log = EventLog("promscout.agent")
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(msgspec.Struct, frozen=True):
     """Where the web server listens. Port 0 takes a free one."""
 
     host: str = "127.0.0.1"

@@ -19,15 +19,14 @@ carry a secret or a response body. A failed scrape is a value (a report), not an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
 class PromscoutError(Exception):
     """Base of all errors raised on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing wrong in a configuration file.
 
     ``line`` and ``column`` count from 1; 0 means "the file as a whole". ``path`` is the key path as written in error

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from promscout.cli.outcome import CANNOT_RUN, FAILED, OutputFormat, say_problem
 from promscout.config import load_config
@@ -26,8 +27,7 @@ def execute(configs: Sequence[Path], format: str) -> int:  # noqa: A002 - the op
     return max(check.code for check in checks)
 
 
-@dataclass(frozen=True)
-class _Check:
+class _Check(msgspec.Struct, frozen=True):
     path: Path
     code: int = 0
     problems: tuple[Problem, ...] = ()

@@ -9,7 +9,6 @@ Types understood: ``msgspec.Struct`` subclasses (unknown keys are refused), ``tu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
@@ -34,8 +33,7 @@ _BASIC: Final[dict[Any, Callable[[Scalar], object]]] = {bool: to_bool, int: to_i
 _LONGEST_KEY: Final = 80
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(msgspec.Struct, frozen=True):
     """A type taken apart: ``tuple[Count, ...]`` has the kind ``tuple`` and the item ``Count``."""
 
     kind: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -33,8 +32,7 @@ UNSUPPORTED_SIGNING: Final = ("sigv4", "azuread", "google_iam")
 MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remote_write")
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedJob:
+class PlacedJob(msgspec.Struct, frozen=True):
     """A job as one file has it, and where."""
 
     config: JobConfig

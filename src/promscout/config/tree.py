@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import yaml
 
 from promscout.errors import ConfigError, Problem
@@ -22,16 +22,14 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a node starts; both count from 1."""
 
     line: int
     column: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True, eq=False):
     """A single value. ``plain`` says that it has neither quotes nor a tag; ``tag`` is empty without an explicit one."""
 
     place: Place
@@ -45,16 +43,14 @@ class Scalar:
         return (self.plain and self.text in _NULLS) or self.tag == "tag:yaml.org,2002:null"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True, eq=False):
     """A list."""
 
     place: Place
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapping:
+class Mapping(msgspec.Struct, frozen=True, eq=False):
     """Keys with their values, as written: merge keys and duplicates are still there."""
 
     place: Place

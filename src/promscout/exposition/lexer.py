@@ -9,8 +9,9 @@ Source: prometheus v3.x model/textparse/promlex.l, promparse.go.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn, TypeAlias
+
+import msgspec
 
 from promscout.errors import ExpositionError
 from promscout.exposition.numbers import parse_go_float
@@ -33,8 +34,7 @@ RawLabels: TypeAlias = list[tuple[bytes, bytes]]
 """Names and values as they stand between their quotes, in the order written; the metric name is not among them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """A sample line. ``timestamp`` is in milliseconds, None where the line has none."""
 
     key: bytes
@@ -42,8 +42,7 @@ class Sample:
     timestamp: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(msgspec.Struct, frozen=True):
     """A HELP or TYPE line; ``name`` and ``text`` as written."""
 
     kind: bytes

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, Self
+
+import msgspec
 
 from promscout.errors import InvalidValueError
 
@@ -76,8 +77,7 @@ _PARAMETER: Final = re.compile(rf"\s*;\s*(?P<name>{_WORD})\s*=\s*(?P<value>{_WOR
 _TRAILING: Final = re.compile(r"\s*;?\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiated:
+class Negotiated(msgspec.Struct, frozen=True):
     """How to read a response.
 
     ``format`` is None when the scrape has to fail; ``problem`` says what is wrong with the Content-Type, or is empty.

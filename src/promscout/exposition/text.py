@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
@@ -28,8 +27,7 @@ TypeChanges: TypeAlias = list[tuple[int, str]]
 """Index of a sample, and the metric type in force from it on."""
 
 
-@dataclass(frozen=True, slots=True)
-class MetricMetadata:
+class MetricMetadata(msgspec.Struct, frozen=True):
     """What a body says about a metric family; empty texts where it says nothing."""
 
     type: str = "untyped"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 _LOCALHOST: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 """Source: prometheus v3.x web/api/v1 LocalhostRepresentations."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalURL:
+class ExternalURL(msgspec.Struct, frozen=True):
     """Scheme and ``host[:port]`` under which users reach the server, and the port that it really listens on."""
 
     scheme: str

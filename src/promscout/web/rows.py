@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 from urllib.parse import urlencode
+
+import msgspec
 
 from promscout.model import labels as names
 from promscout.model.labels import LabelSet
@@ -28,8 +29,7 @@ _NAMES_OBJECT: Final = re.compile(
 _TURN: Final = 1000  # targets looked at before others get their turn: one to five milliseconds
 
 
-@dataclass(frozen=True, slots=True)
-class TargetQuery:
+class TargetQuery(msgspec.Struct, frozen=True):
     """What the page was asked for. An empty string means "any"; pages count from 1."""
 
     pool: str = ""
@@ -55,8 +55,7 @@ class TargetQuery:
         return tuple(self.q.lower().replace('"', "").split())
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSummary:
+class PoolSummary(msgspec.Struct, frozen=True):
     """One pool's numbers, over all of its targets."""
 
     name: str
@@ -72,8 +71,7 @@ class PoolSummary:
         return self.up + self.down + self.unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One target on the page; a dropped one has discovered labels only."""
 
     pool: str
@@ -97,14 +95,13 @@ class Row:
         return tuple(pair for pair in self.discovered if _NAMES_OBJECT.fullmatch(pair[0]))
 
 
-@dataclass(slots=True)
-class Selection:
+class Selection(msgspec.Struct):
     """The answer to a query. ``matching`` counts active targets by health, whatever health was asked for."""
 
-    pools: list[PoolSummary] = field(default_factory=list)
-    matching: Counter[str] = field(default_factory=Counter)
+    pools: list[PoolSummary] = []
+    matching: Counter[str] = msgspec.field(default_factory=Counter)
     dropped: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = []
     found: int = 0
     page: int = 1
 

@@ -10,10 +10,10 @@ Source: prometheus v3.x prompb/remote.proto WriteRequest, prompb/types.proto Tim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import cramjam
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,8 +71,7 @@ class SeriesTemplate:
         return message[at + 1 :]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Portion:
+class Portion(msgspec.Struct, frozen=True, eq=False):
     """One sample for each of some neighbouring series of a template: those from ``first`` on.
 
     ``timestamps`` are milliseconds since the epoch: one number for all samples, or one per sample.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
+
+import msgspec
 
 from promscout.write.encoding import Portion
 
@@ -19,8 +20,7 @@ batches of 100. A queue refers to the batches' own arrays, so several queues do 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """A portion in its place: ``number`` counts all portions in order of arrival, ``since`` is when it came."""
 
     number: int
@@ -28,8 +28,7 @@ class Pending:
     portion: Portion
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shipment:
+class Shipment(msgspec.Struct, frozen=True, eq=False):
     """What goes into one request; never empty."""
 
     entries: tuple[Pending, ...]

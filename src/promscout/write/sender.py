@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+
+class Sent(msgspec.Struct, frozen=True):
     """The receiver has taken the samples."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """The same request may succeed later: not before ``after`` seconds, if the receiver said so."""
 
     reason: str
     after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """The receiver will never take this request."""
 
     reason: str

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """What a queue has done since it was made. Samples unless stated otherwise."""
 
     attempted: int = 0
@@ -19,7 +16,7 @@ class Counters:
     """Rejected by the receiver."""
     retried: int = 0
     """In requests that were sent again, every time counted."""
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = {}
     """Never sent, by reason: ``dropped_series`` (by relabelling), ``too_old``, ``queue_full``, ``shutdown``."""
     bytes_sent: int = 0
     """Bytes of settled requests, compressed."""
