@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from peers.program import run_program
+from peers import promtool_accepts
 from promscout.config import load_config
 from promscout.errors import ConfigError
 
@@ -182,21 +181,6 @@ STRICTER = {
 """Accepted by Prometheus 3.5 and refused here, with the reason."""
 
 
-async def accepted_by_prometheus(programs: Path, directory: Path, texts: tuple[str, ...]) -> list[bool]:
-    """One promtool for all of them."""
-    files = []
-    for index, text in enumerate(texts):
-        files.append(f"{index}.yml")
-        (directory / files[-1]).write_text(text)
-    done = await run_program([str(programs / "promtool"), "check", "config", "--syntax-only", *files], directory)
-    verdicts = dict.fromkeys(files, True)
-    for match in re.finditer(r"FAILED: parsing YAML file ([0-9]+\.yml)", done.out + done.err):
-        verdicts[match[1]] = False
-    assert (done.out + done.err).count("Checking ") == len(files)
-    assert (done.code == 0) == all(verdicts.values())
-    return list(verdicts.values())
-
-
 def refusal(path: Path) -> str:
     """Why a file is refused; empty if it is accepted."""
     try:
@@ -212,7 +196,7 @@ def refusal(path: Path) -> str:
     ids=["scrape configs", "documents"],
 )
 async def test_the_same_configurations_are_accepted(peers_dir, tmp_path, texts):
-    theirs = await accepted_by_prometheus(peers_dir, tmp_path, texts)
+    theirs = await promtool_accepts(peers_dir, tmp_path, texts)
     assert True in theirs
     assert False in theirs
     different = [
@@ -224,6 +208,6 @@ async def test_the_same_configurations_are_accepted(peers_dir, tmp_path, texts):
 
 
 async def test_some_configurations_are_refused_here_only(peers_dir, tmp_path):
-    theirs = await accepted_by_prometheus(peers_dir, tmp_path, tuple(STRICTER))
+    theirs = await promtool_accepts(peers_dir, tmp_path, tuple(STRICTER))
     assert all(theirs)
     assert all(refusal(tmp_path / f"{index}.yml") for index in range(len(STRICTER)))
