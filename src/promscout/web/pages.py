@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from promscout import __version__
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.target_list import rfc3339
 from promscout.web.view import EXTERNAL, VIEW
 
 HTML: Final = "text/html; charset=utf-8"
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 """Where the pages find out what time it is."""
 
-_ENVIRONMENT: Final = web.AppKey("_ENVIRONMENT", Environment)
 _STATIC: Final = Path(__file__).with_name("static")
 
 
@@ -55,37 +51,14 @@ async def home(_request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "/targets"})
 
 
-def ago(ms: int) -> str:
-    """A span of milliseconds as people say it, in its largest unit."""
-    seconds = max(0, ms) / 1000
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago" if seconds >= 1 else "just now"
-
-
-def span(seconds: float) -> str:
-    """A duration with three digits: ``4.71 ms``, ``1.20 s``."""
-    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
-
-
 async def _page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
-    text = request.app[_ENVIRONMENT].get_template(template).render(values, path=request.path)
-    return await stream(request, [text.encode()], HTML)
+    from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
+
+    return await stream(request, [render(template, path=request.path, **values).encode()], HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """Register the pages with ``app``."""
-    environment = Environment(
-        loader=PackageLoader("promscout.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"ago": ago, "span": span, "rfc3339": rfc3339}
-    environment.globals["version"] = __version__
-    app[_ENVIRONMENT] = environment
     app[CLOCK] = clock
     app.router.add_get("/", home)
     app.router.add_get("/targets", targets, allow_head=False)

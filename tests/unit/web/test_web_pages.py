@@ -14,7 +14,7 @@ from promscout.discovery.static import StaticDiscoverer
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.report import Report
-from promscout.web.pages import ago, span
+from promscout.web.rendering import ago, span
 from promscout.web.rows import TargetQuery
 from unit.web.agent_view import NOW_MS, Site
 
