@@ -26,41 +26,49 @@ def parse_template(template: str, group_names: Sequence[str | None]) -> tuple[Pa
 
     Source: Go's regexp.Regexp.Expand, extract.
     """
+    numbers_of: dict[str, tuple[int, ...]] = {}
+    for number, name in enumerate(group_names):
+        if name is not None:
+            numbers_of[name] = (*numbers_of.get(name, ()), number)
     parts: list[Part] = []
-    literal, _, rest = template.partition("$")
-    dollar = len(literal) < len(template)
-    while dollar:
-        if rest.startswith("$"):
-            literal, rest = literal + "$", rest[1:]
-        elif (size := _reference_size(rest)) == 0:
-            literal += "$"
-        else:
-            numbers = _group_numbers(rest[:size].strip("{}"), group_names)
-            rest = rest[size:]
-            if numbers:
-                parts += [literal, numbers] if literal else [numbers]
-                literal = ""
-        text, sign, rest = rest.partition("$")
-        literal, dollar = literal + text, bool(sign)
-    return (*parts, literal) if literal else tuple(parts)
+    literal: list[str] = []
+    at = 0
+    while (dollar := template.find("$", at)) >= 0:
+        literal.append(template[at:dollar])
+        at = dollar + 1
+        end = _reference_end(template, at)
+        if end == at:
+            literal.append("$")
+            at += template.startswith("$", at)
+            continue
+        name = template[at:end].strip("{}")
+        numbers = _number(name, len(group_names)) if _is_number(name) else numbers_of.get(name)
+        at = end
+        if numbers:
+            parts += [text, numbers] if (text := "".join(literal)) else [numbers]
+            literal.clear()
+    rest = "".join([*literal, template[at:]])
+    return (*parts, rest) if rest else tuple(parts)
 
 
-def _reference_size(text: str) -> int:
-    """Length of the name at the start of ``text``, its braces included; 0 where there is none."""
-    braces = text.startswith("{")
-    end = int(braces)
-    while end < len(text) and (text[end].isalpha() or text[end].isdecimal() or text[end] == "_"):
+def _reference_end(template: str, start: int) -> int:
+    """Where the name that begins at ``start`` ends, its braces included; ``start`` where there is none."""
+    braces = template.startswith("{", start)
+    first = end = start + braces
+    while end < len(template) and (template[end].isalpha() or template[end].isdecimal() or template[end] == "_"):
         end += 1
-    if end == braces or (braces and text[end : end + 1] != "}"):
-        return 0
+    if end == first or (braces and template[end : end + 1] != "}"):
+        return start
     return end + braces
 
 
-def _group_numbers(name: str, group_names: Sequence[str | None]) -> tuple[int, ...]:
+def _is_number(name: str) -> bool:
     is_number = name.isascii() and name.isdecimal() and (name == "0" or not name.startswith("0"))
-    if is_number and len(name) < _NAME_DIGITS:
-        return (int(name),) if int(name) < len(group_names) else ()
-    return tuple(number for number, group in enumerate(group_names) if group == name)
+    return is_number and len(name) < _NAME_DIGITS
+
+
+def _number(name: str, groups: int) -> tuple[int, ...]:
+    return (int(name),) if int(name) < groups else ()
 
 
 def compile_template(template: str, regex: Regex) -> Expand:
