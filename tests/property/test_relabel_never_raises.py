@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from promscout.config import parse_config
 from promscout.errors import ConfigError, ExpositionError, InvalidValueError
-from promscout.exposition import parse_series
+from promscout.exposition.series import parse_series
 from promscout.model.labels import label_set
 from promscout.model.names import NameValidation
 from promscout.model.series import decode_label_set, encode_label_set

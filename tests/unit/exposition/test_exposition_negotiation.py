@@ -2,8 +2,7 @@
 
 import pytest
 
-from promscout.exposition import Format, ScrapeProtocol, accept_header, format_of
-from promscout.exposition.negotiation import NameEscaping
+from promscout.exposition.negotiation import Format, NameEscaping, ScrapeProtocol, accept_header, format_of
 
 FALLBACK = ScrapeProtocol.PROMETHEUS_TEXT_0_0_4
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from promscout.errors import ExpositionError
-from promscout.exposition import parse_series, parse_text
-from promscout.exposition.text import parse_exactly
+from promscout.exposition.series import parse_series
+from promscout.exposition.text import parse_exactly, parse_text
 
 CASES = json.loads((Path(__file__).parent / "prometheus_3_5_3.json").read_text())
 
