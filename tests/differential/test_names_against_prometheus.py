@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import web
 
 from e2e.promscout_process import Promscout, until
+from peers import promtool_accepts
+from promscout.config import parse_config
+from promscout.errors import ConfigError
 
 LEGACY_PAGE = 'a_b{c="1"} 1\n'
 UTF8_PAGE = 'a_b{c="1"} 1\n{"a.b", "c.d"="1"} 1\n'
@@ -109,3 +113,23 @@ async def test_the_same_escaping_is_asked_for_and_the_same_scrapes_fail(promethe
         job: escapings(header) for job, header in theirs.items()
     }
     assert {escapings(header)[0][1] for header in ours.values()} == {"allow-utf-8", "dots", "values", "underscores"}
+
+
+UNDERSCORES = "metric_name_validation_scheme: legacy, metric_name_escaping_scheme: underscores"
+OTHERWISE_IN_3_5 = {
+    f"{UNDERSCORES}, relabel_configs: [{{target_label: a.b}}]": True,
+    f"{UNDERSCORES}, metric_relabel_configs: [{{action: labelmap, replacement: a-$1}}]": True,
+    "metric_name_validation_scheme: legacy": False,
+}
+"""Options of a job on which later versions agree with us, and whether 3.5 accepts them."""
+
+
+async def test_where_3_5_differs_from_later_versions_those_are_followed(peers_dir, tmp_path):
+    texts = [f"scrape_configs: [{{job_name: a, {options}}}]" for options in OTHERWISE_IN_3_5]
+    assert await promtool_accepts(peers_dir, tmp_path, texts) == list(OTHERWISE_IN_3_5.values())
+    for text, accepted_by_3_5 in zip(texts, OTHERWISE_IN_3_5.values(), strict=True):
+        if accepted_by_3_5:
+            with pytest.raises(ConfigError, match="under metric_name_validation_scheme legacy"):
+                parse_config(text)
+        else:
+            parse_config(text)
