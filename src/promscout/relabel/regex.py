@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, Self, TypeAlias
 
 import re2
@@ -23,7 +22,13 @@ Groups: TypeAlias = tuple[str | None, ...]
 Matcher: TypeAlias = Callable[[str], Groups | None]
 
 MEMO_SIZE: Final = 8192
-"""Answers remembered per expression. Beyond it the least recently used are forgotten."""
+"""Answers remembered per expression; then it forgets all and starts anew."""
+
+LONGEST_REMEMBERED: Final = 1000
+"""Characters of a value beyond which its answer is not remembered: thousands of values of a megabyte are gigabytes."""
+
+DEEPEST: Final = 1000
+"""Groups within groups. Go refuses deeper nesting as well; RE2 takes it, but its work grows with the square."""
 
 _MAX_MEMORY: Final = 64 << 20  # RE2's default of 8 MiB refuses choices of some thousand names, which Go compiles
 
@@ -33,6 +38,7 @@ _WILDCARD: Final = re.compile(
     rf"(?P<prefix>{_LITERAL})(?:(?P<open>\()\.(?P<captured>[*+])\)|\.(?P<plain>[*+]))(?P<suffix>{_LITERAL})"
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
+_NESTING: Final = re.compile(r"(?s)\\Q.*?(?:\\E|$)|\\.|\[:\^?\w+:\]|\[\^?\]?|[()\]]")
 _GROUP: Final = re.compile(
     r"(?s)\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|(?P<group>\((?:\?P?<(?P<name>[^>]*)>|(?!\?)))"
 )
@@ -62,13 +68,49 @@ class Regex:
         """
         compiled = _compile(text)
         simple = _choice_matcher(text) or _wildcard_matcher(text)
-        return cls(text, simple or lru_cache(MEMO_SIZE)(_re2_matcher(compiled)), _group_names(text))
+        return cls(text, simple or _Memo(_re2_matcher(compiled)).__getitem__, _group_names(text))
 
     def __str__(self) -> str:
         return self.text
 
 
+class _Memo(dict[str, Groups | None]):
+    """Answers by value. Looking one up is a dict's own ``__getitem__``, which costs half of what ``lru_cache`` does."""
+
+    def __init__(self, match: Matcher) -> None:
+        super().__init__()
+        self._match = match
+
+    def __missing__(self, value: str) -> Groups | None:
+        groups = self._match(value)
+        if len(value) <= LONGEST_REMEMBERED:
+            if len(self) >= MEMO_SIZE:
+                self.clear()
+            self[value] = groups
+        return groups
+
+
+def _is_too_deep(text: str) -> bool:
+    """Whether groups are nested more deeply than ``DEEPEST``, however many of them are open in the end."""
+    if text.count("(") <= DEEPEST:
+        return False
+    depth, in_class = 0, False
+    for found in _NESTING.finditer(text):
+        part = found[0]
+        if in_class:
+            in_class = not part.endswith("]") or part.startswith(("[:", "\\"))
+        elif part.startswith("["):
+            in_class = not part.endswith(":]")
+        elif part in {"(", ")"}:
+            depth += 1 if part == "(" else -1
+            if depth > DEEPEST:
+                return True
+    return False
+
+
 def _compile(text: str) -> re2._Regexp:
+    if _is_too_deep(text):
+        raise InvalidValueError(f"error parsing regexp: expression nests too deeply: more than {DEEPEST} groups")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MAX_MEMORY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -229,3 +230,26 @@ def test_ten_thousand_labels_of_one_series_are_prepared_for_sending_in_linear_ti
         return lambda: templates.portion(SampleBatch(table, [0.0], 0))
 
     assert_linear(work, 5_000)
+
+
+def test_values_too_long_to_remember_are_not_kept():
+    match = Regex.parse("([^:]+):([0-9]+)").match
+    tracemalloc.start()
+    for number in range(200):
+        assert match(f"{number}{'a' * 50_000}:1") is not None
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+@pytest.mark.parametrize("form", [("(", ")"), ("(?:", ")"), ("(", ")+"), ("(?:a|", ")*"), ("(?:a", ")?")], ids=str)
+def test_nesting_that_go_refuses_is_refused_at_once(form):
+    with pytest.raises(InvalidValueError, match="error parsing regexp: expression nests too deeply"):
+        Regex.parse(form[0] * 100_000 + "a" + form[1] * 100_000)
+
+
+@pytest.mark.parametrize(
+    "text", ["(a)" * 2000, r"\(" * 2000, "[(]" * 2000, r"\Q" + "(" * 2000 + r"\E", "[[:alpha:](]" * 2000]
+)
+def test_many_parentheses_that_do_not_nest_are_accepted(text):
+    assert Regex.parse(text).text == text
