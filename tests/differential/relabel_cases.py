@@ -135,6 +135,11 @@ class RelabelCases:
             atom = self.pick(w.LITERALS)
         return atom + (self.rng.choice(w.QUANTIFIERS) if self.maybe(0.45) else "")
 
+    def match(self) -> tuple[str, str]:
+        """A value, and an expression that has a chance to match it."""
+        value = self.value() or "a"
+        return value, self._regex_for(value) if self.maybe() else self.regex([value])
+
     # Rules.
 
     def template(self) -> str:
@@ -226,6 +231,22 @@ class RelabelCases:
         rules = [self.rule(seen) for _ in range(self.rng.randint(1, 5))]
         job["relabel_configs"] = rules + (quiet_rules() if self.maybe(0.75) else lenient_rules())
         return job
+
+
+def matching_job(name: str, matches) -> dict[str, object]:
+    """A scrape config with one target, of whose rules each tells what an expression captures of a value."""
+    captured = "0<$0>1<$1>2<$2>3<$3>4<$4>name<$name>n<$n>"
+    rules = [
+        {"source_labels": [f"value{number}"], "regex": regex, "target_label": f"match{number}", "replacement": captured}
+        for number, (_, regex) in enumerate(matches)
+    ]
+    labels = {f"value{number}": value for number, (value, _) in enumerate(matches)}
+    return {
+        "job_name": name,
+        "scrape_interval": "1y",
+        "static_configs": [{"targets": ["127.0.0.1:1"], "labels": labels}],
+        "relabel_configs": rules + quiet_rules(),
+    }
 
 
 def _names_once(regex: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from differential.relabel_cases import RelabelCases
+from differential.relabel_cases import RelabelCases, matching_job
 from differential.relabel_pair import Job, as_yaml, both_answers, running_agent
 from peers import promtool_accepts
 from promscout.config import parse_config
@@ -20,6 +20,7 @@ from promscout.errors import ConfigError
 
 JOBS = (300, 6)  # jobs whose targets have various labels, and targets of each
 WORKLOADS = (60, 30)  # jobs whose targets have labels of the same names: enough of them to be planned for
+MATCHES = (40, 50)  # jobs that match expressions, and expressions of each
 SHOWN = 5  # differences in a report
 
 
@@ -96,6 +97,18 @@ async def acceptable(peers_dir: Path, directory: Path, configs) -> list[Job]:
     return [job for job in jobs if job.leave_chance_out()]
 
 
+async def matching_jobs(cases: RelabelCases, peers_dir: Path, directory: Path):
+    """Jobs of well-formed expressions and values."""
+    matches = [cases.match() for _ in range(MATCHES[0] * MATCHES[1])]
+    rules = [in_a_config({"action": "keep", "regex": regex}) for _, regex in matches]
+    accepted = await promtool_accepts(peers_dir, directory, rules)
+    matches = [match for match, accepts in zip(matches, accepted, strict=True) if accepts]
+    return [
+        matching_job(f"matches {start}", matches[start : start + MATCHES[1]])
+        for start in range(0, len(matches), MATCHES[1])
+    ]
+
+
 def report(job: Job, ours, theirs) -> str:
     rows = [f"only promscout: {row}" for row in sorted((ours - theirs).elements())]
     rows += [f"only Prometheus: {row}" for row in sorted((theirs - ours).elements())]
@@ -107,7 +120,7 @@ async def test_random_targets_come_out_alike(peers_dir, prometheus, tmp_path, se
     cases = RelabelCases(seed)
     wanted = [cases.job(f"job {number}", JOBS[1]) for number in range(JOBS[0])]
     wanted += [cases.job(f"workload {number}", WORKLOADS[1], one_layout=True) for number in range(WORKLOADS[0])]
-    jobs = await acceptable(peers_dir, tmp_path, wanted)
+    jobs = await acceptable(peers_dir, tmp_path, [*wanted, *await matching_jobs(cases, peers_dir, tmp_path)])
     config = as_yaml({"scrape_configs": [job.config for job in jobs]})
     (tmp_path / "promscout.yml").write_text(config)
     peer = await prometheus(config)
