@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.rules import Labels, compile_rule, source_value
 
 
-@dataclass(frozen=True, slots=True)
-class RuleStep:
+class RuleStep(msgspec.Struct, frozen=True):
     """What one rule did to one set of labels.
 
     ``value`` is the joined source labels, or empty for a rule on label names. ``matched`` says whether the rule's

@@ -10,8 +10,9 @@ where a later rule or the outcome reads it. What is left is generated as one Pyt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.rules import converter, label_renames, unwanted_labels
@@ -24,8 +25,7 @@ _ANYTHING: Final = "(.+)"
 _WHOLE: Final = frozenset({"$1", "${1}"})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Rules for one layout.
 
     ``run`` takes the values of each layer, in the layout's order, and gives the values of ``names``, which are sorted;
@@ -36,8 +36,7 @@ class Plan:
     run: Callable[[Values, Values, Values], Values | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a plan's caller does around the rules, as part of the plan.
 
     Before them, labels that are absent get the values of ``defaults``; after them, an absent label ``fallback[0]`` gets
@@ -72,8 +71,7 @@ class _NamesFromValuesError(Exception):
     """A rule sets a label whose name depends on values."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(msgspec.Struct, frozen=True):
     """The value of a label while a plan is made: an expression, and what it gives where that is known."""
 
     code: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
+
+import msgspec
 
 from promscout.kube.objects import Namespace, Node, Owned, Pod, Service
 from promscout.model.labels import LabelRow
@@ -19,8 +20,7 @@ def nothing(_key: str) -> None:
     """The lookup of a store that is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True):
     """Lookups of the objects that a role joins; None where the configuration does not ask for that object.
 
     ``derive_pod`` gives a function of the pod under a key, and may remember it for all groups that show the pod.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from promscout.discovery.kubernetes.joined import Joined
 from promscout.discovery.kubernetes.labels import join_host_port, port_text
@@ -35,14 +36,13 @@ _CONTAINER_LABELS: Final = shared_names(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _BackingPod:
+class _BackingPod(msgspec.Struct, frozen=True):
     """A pod behind endpoints: its shared labels, those of this role's own, and the ports that endpoints have."""
 
     pod: Pod
     labels: LabelRow
     own: LabelRow
-    ports: set[int] = field(default_factory=set)
+    ports: set[int] = msgspec.field(default_factory=set)
 
 
 class PodBackedTargets:
