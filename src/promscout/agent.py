@@ -11,13 +11,18 @@ import msgspec
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 
 from promscout.config import Config
+from promscout.config.target_groups import parse_target_groups
 from promscout.discovery.channel import DEFAULT_INTERVAL
-from promscout.discovery.config import StaticSDConfig
+from promscout.discovery.config import SDConfig, StaticSDConfig
+from promscout.discovery.discoverer import Factory
 from promscout.discovery.kubernetes.config import KubernetesSDConfig
 from promscout.discovery.kubernetes.discoverer import KubernetesFactory
 from promscout.discovery.kubernetes.status import WatchCollector, watch_statuses
 from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.mechanism import DiscoveryContext
 from promscout.discovery.metrics import DiscoveryMetrics
+from promscout.discovery.refresh import RefreshMetrics
+from promscout.discovery.registry import MechanismFactories
 from promscout.discovery.static import StaticDiscoverer
 from promscout.errors import ConfigError
 from promscout.kube.informer import SharedInformers
@@ -97,11 +102,15 @@ class Agent:
         clock = clock or SystemClock()
         self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
         self._informers = SharedInformers(discovery_metrics)
+        given: dict[type[SDConfig], Factory] = {
+            KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),
+            StaticSDConfig: StaticDiscoverer,
+        }
+        context = DiscoveryContext(
+            registry=self.registry, refresh=RefreshMetrics(self.registry), parse_groups=parse_target_groups
+        )
         self.discovery = DiscoveryManager(
-            {
-                KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),
-                StaticSDConfig: StaticDiscoverer,
-            },
+            MechanismFactories(given, context),
             discovery_metrics,
             interval=discovery_interval,
         )

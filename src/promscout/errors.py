@@ -9,6 +9,7 @@
     │   │   └── ExpiredError   410 Gone or reason Expired: list again
     │   └── ApiUnreachableError  no usable answer: refused, reset, timed out, not JSON
     ├── ExpositionError        a scraped body that cannot be parsed (line, column)
+    ├── discovery.refresh.RefreshFailed  what there is now cannot be found out; targets stay
     ├── data_dir.DataDirError  the data directory cannot be used
     ├── web.ListenError        the address cannot be listened on (also an OSError)
     └── demo.DemoFailed        the demo did not reach what it promises

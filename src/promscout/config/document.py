@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,18 +15,13 @@ from promscout.config.inherit import inherit, name_validation
 from promscout.config.tree import Mapping, Node, Scalar, Sequence, parse_tree
 from promscout.config.values import GlobalConfig, JobConfig
 from promscout.discovery.config import SDConfig, StaticConfig, StaticSDConfig
-from promscout.discovery.kubernetes.config import KubernetesSDConfig
+from promscout.discovery.registry import STATIC, SUFFIX, config_type, is_built_in
+from promscout.errors import InvalidValueError
 from promscout.model.names import NameValidation
 from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import RemoteWriteConfig
 
 _Ruled = TypeVar("_Ruled", ScrapeConfig, RemoteWriteConfig)
-
-DISCOVERY: Final[dict[str, Any]] = {
-    "kubernetes_sd_configs": tuple[KubernetesSDConfig, ...],
-    "static_configs": tuple[StaticConfig, ...],
-}
-"""The service discovery sections of a scrape config."""
 
 UNSUPPORTED_SIGNING: Final = ("sigv4", "azuread", "google_iam")
 MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remote_write")
@@ -188,18 +183,27 @@ class Document:
         for key, (key_node, node) in entries.items():
             if not _is_discovery(key):
                 continue
-            if key not in DISCOVERY:
-                known = ", ".join(sorted(DISCOVERY))
-                self.decoder.refuse(key_node, join(path, key), f"not supported; supported are {known}")
-                continue
-            configs = self.decoder.value(DISCOVERY[key], node, join(path, key))
-            if configs is FAILED or not configs:
-                continue
-            if key == "static_configs":
-                found.append(StaticSDConfig(groups=configs))
+            if key == STATIC:
+                groups = self.decoder.value(tuple[StaticConfig, ...], node, join(path, key))
+                if groups is not FAILED and groups:
+                    found.append(StaticSDConfig(groups=groups))
             else:
-                found += (config.with_directory(self.directory) for config in configs)
+                found += self._mechanism(key.removesuffix(SUFFIX), key_node, node, join(path, key))
         return found
+
+    def _mechanism(self, name: str, key_node: Node, node: Node, path: str) -> list[SDConfig]:
+        """The configurations of one ``<name>_sd_configs``."""
+        try:
+            wanted = config_type(name)
+            configs = self.decoder.value(tuple[wanted, ...], node, path)  # type: ignore[valid-type]  # known when run
+            return [] if configs is FAILED else [config.with_directory(self.directory) for config in configs]
+        except InvalidValueError as error:
+            self.decoder.refuse(key_node, path, str(error))
+        except Exception as error:
+            if is_built_in(name):
+                raise
+            self.decoder.refuse(node, path, f"the plug-in for it failed: {type(error).__name__}: {error}")
+        return []
 
     def _check_addresses(self, discovery: list[SDConfig], entries: Entries, path: str) -> None:
         """Without relabelling, a URL as a target is a mistake. Source: prometheus v3.x config.go checkStaticTargets."""
@@ -210,7 +214,7 @@ class Document:
 
 
 def _is_discovery(key: str) -> bool:
-    return key == "static_configs" or key.endswith("_sd_configs")
+    return key == STATIC or key.endswith(SUFFIX)
 
 
-__all__ = ["DISCOVERY", "MAIN_SECTIONS", "SECTIONS", "Document", "PlacedJob"]
+__all__ = ["MAIN_SECTIONS", "SECTIONS", "Document", "PlacedJob"]

@@ -26,6 +26,16 @@ class SDConfig(Protocol):
         ...
 
 
+def check_refresh_interval(interval: float) -> None:
+    """Refuse an interval in which nothing could be refreshed.
+
+    Raises:
+        InvalidValueError: it is 0.
+    """
+    if interval <= 0:
+        raise InvalidValueError("must be greater than 0", key="refresh_interval")
+
+
 class StaticConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One group of targets given by address, with labels for all of them."""
 

@@ -17,7 +17,8 @@ class Provider:
 
     Guarantees: ``groups`` holds exactly the latest non-empty group of each source; ``on_change`` is told of groups that
     differ from before, and of nothing else; the first publication is passed on even when it is empty, so ``synced``
-    tells "nothing there" from "not known yet"; ``target_count`` is the number of targets in all groups.
+    tells "nothing there" from "not known yet"; ``target_count`` is the number of targets in all groups. When the
+    discoverer had to be run again, groups that its first publication does not have are gone.
     """
 
     def __init__(self, name: str, config: SDConfig, discoverer: Discoverer, on_change: OnChange) -> None:
@@ -29,13 +30,20 @@ class Provider:
         self.target_count = 0
         self.discoverer = discoverer
         self._on_change = on_change
+        self._replace_all = False
 
     async def run(self) -> None:
         """The updater: discover until cancelled."""
+        self._replace_all = self.synced
         await self.discoverer.run(self._update)
 
     def _update(self, groups: Iterable[TargetGroup]) -> None:
         changed: dict[str, TargetGroup] = {}
+        if self._replace_all:
+            groups = list(groups)
+            gone = self.groups.keys() - {group.source for group in groups}
+            groups += map(TargetGroup, gone)
+            self._replace_all = False
         for group in groups:
             before = self.groups.get(group.source)
             if group.is_empty:

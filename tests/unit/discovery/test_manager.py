@@ -232,3 +232,31 @@ async def test_static_configs_become_groups_named_by_their_position(manager):
             "1": TargetGroup.of("1", ({"__address__": "127.0.0.1:3"},)),
         }
     }
+
+
+async def test_a_discoverer_that_failed_and_runs_again_replaces_what_it_had_found(registry):
+    class Failing:
+        runs = 0
+
+        async def run(self, publish):
+            self.runs += 1
+            publish([_group("gone", "127.0.0.1:1"), _group("stays", "127.0.0.1:2")] if self.runs == 1 else [])
+            if self.runs == 2:
+                publish([_group("new", "127.0.0.1:3")])
+                publish([_group("stays", "127.0.0.1:2")])
+                await asyncio.Event().wait()
+            await asyncio.sleep(1)
+            raise ValueError("a bug")
+
+    failing = Failing()
+    async with DiscoveryManager({ScriptedConfig: lambda _: failing}, DiscoveryMetrics(registry)) as manager:
+        manager.apply_config({"job": [A]})
+        assert (await _next(manager))["job"].keys() == {"gone", "stays"}
+        assert await _next(manager) == {
+            "job": {
+                "gone": _group("gone"),
+                "new": _group("new", "127.0.0.1:3"),
+                "stays": _group("stays", "127.0.0.1:2"),
+            }
+        }
+        assert registry.get_sample_value("prometheus_sd_discovered_targets", {"name": "scrape", "config": "job"}) == 2
