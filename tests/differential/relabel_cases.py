@@ -168,8 +168,10 @@ class RelabelCases:
             fields["regex"] = self._name_regex(names, keeps=action == "labelkeep")
         elif action in ("replace", "keep", "drop") and self.maybe(0.75):
             fields["regex"] = self.regex(self._joined(fields, targets) or values)
-        if action in ("replace", "labelmap") and self.maybe(0.8):
+        if (action == "replace" and self.maybe(0.8)) or (action == "labelmap" and self.maybe(0.6)):
             fields["replacement"] = "" if action == "replace" and self.maybe(0.1) else self.template()
+        if action == "labelmap" and self.maybe(0.3):  # one label onto another
+            fields |= {"regex": self._quoted(self.rng.choice(names)), "replacement": self.rng.choice(names)}
         if not about_names and action not in ("keep", "drop"):
             fields["target_label"] = self.target_label()
         if action == "hashmod":
@@ -215,6 +217,7 @@ class RelabelCases:
     def _labels_of_one_layout(self, targets: int) -> list[dict[str, str]]:
         """The labels of targets that all have the same names; values come again, and some are empty."""
         values = {name: [self.value(name) for _ in range(self.rng.randint(1, 12))] for name in self.labels()}
+        values = {name: some + [""] * self.rng.randint(0, 2) for name, some in values.items()}
         return [{name: self.rng.choice(some) for name, some in values.items()} for _ in range(targets)]
 
     def job(self, name: str, targets: int, *, one_layout: bool = False) -> dict[str, object]:

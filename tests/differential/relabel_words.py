@@ -17,11 +17,11 @@ ACTIONS = {
     "keepequal": 0.3,
     "dropequal": 1,
     "hashmod": 2,
-    "labelmap": 5,
+    "labelmap": 6,
     "labeldrop": 3,
     "labelkeep": 0.7,
-    "lowercase": 2,
-    "uppercase": 2,
+    "lowercase": 3,
+    "uppercase": 3,
 }
 """Actions with how often they are drawn; few rules may drop, or little would be left to compare."""
 
@@ -38,7 +38,7 @@ VALUES = words(r"""
 """)
 VALUES += ["", "", " ", "a b", "x\ny", "\n", "\r\n", "\t", 'it\'s "q"', "/a b/ü?x=1&y#z", "x" * 3000, "aß" * 1500]
 VALUES += ["\x00", "\x7f", "\u0085", "\u2028", "\ufeff", "\ufffd", "\uffff", "\U0010ffff", "ſK\u212a", "e\u0301"]
-ALPHABET = "aAbB01_-.:;/ \nßsſkK\u212aσς日😀"
+ALPHABET = "aAbB01_-.:;/ \nßsſkK\u212aσςİıǆ日😀"
 INTERVALS = words("1y 2y 400d 60w 8760h 31536000s 1y1ms 0 0s 5 1x 1ms1y -1y 292y 293y 300y 99999999999y 1.5y 1Y ٣y")
 INTERVALS += ["", " 1y", "1y "]
 TIMEOUTS = ["", *words("10s 1ms 1m30s 365d 366d 1y 0 abc 30m1h 1.5s 10 10S 0ms")]
