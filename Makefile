@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit lint peers bench-discovery clean
+.PHONY: help install demo test unit lint peers bench-discovery bench-relabel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict and the layer contracts
 
 bench-discovery: install peers  ## promscout, Prometheus and vmagent side by side (ARGS='--runs 3 --jobs pods,nodes')
 	@$(BIN)/python benchmarks/discovery.py $(ARGS)
+
+bench-relabel: install peers  ## target groups to targets: time, memory, and Prometheus beside it (ARGS='--targets 10000')
+	@$(BIN)/python benchmarks/relabel.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

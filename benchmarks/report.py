@@ -67,17 +67,19 @@ def as_table(results: Sequence[Result], title: str) -> Table:
         values = found.get(row)
         if values is None:
             continue
-        figures = [_number(values.get(one), f" {unit}") for one in programs]
-        ratios = [_number(_ratio(values.get(OURS), values.get(one)), "") for one in others]
+        figures = [number(values.get(one), f" {unit}") for one in programs]
+        ratios = [number(ratio(values.get(OURS), values.get(one)), "") for one in others]
         table.add_row(row, *figures, *ratios)
     return table
 
 
-def _ratio(ours: float | None, theirs: float | None) -> float | None:
+def ratio(ours: float | None, theirs: float | None) -> float | None:
+    """Ours divided by theirs, if both were measured."""
     return ours / theirs if ours is not None and theirs else None
 
 
-def _number(value: float | None, unit: str) -> str:
+def number(value: float | None, unit: str) -> str:
+    """``value`` in three digits, its unit after it; a dash for what was not measured."""
     if value is None:
         return "-"
     return f"{value:.0f}{unit}" if value >= 100 else f"{value:.3g}{unit}" if value >= 0.001 else f"0{unit}"
@@ -108,6 +110,12 @@ def _lines(path: str) -> list[str]:
 def write_json(path: Path, facts: Mapping[str, Any], options: Mapping[str, Any], results: Sequence[Result]) -> None:
     """Every run and the medians, to ``path``."""
     units = {title: unit for title, unit, _ in ROWS}
-    document = {"machine": facts, "options": options, "units": units, "medians": medians(results), "runs": results}
+    write_document(
+        path, {"machine": facts, "options": options, "units": units, "medians": medians(results), "runs": results}
+    )
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """``document`` as JSON, to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
