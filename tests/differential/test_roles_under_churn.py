@@ -24,7 +24,7 @@ from promscout.discovery.kubernetes.roles import ROLES
 from promscout.discovery.manager import DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.kube import resource as kube
-from promscout.kube.client import decode_event
+from promscout.kube.events import decode_event
 from promscout.kube.informer import SharedInformers
 from promscout.kube.objects import object_key
 from promscout.scrape.target import TargetBuilder

@@ -18,7 +18,7 @@ from promscout.discovery.kubernetes.roles import ROLES, RoleGroups
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
-from promscout.kube.client import decode_event
+from promscout.kube.events import decode_event
 from promscout.kube.informer import Informer, InformerKey
 from promscout.kube.resource import (
     ENDPOINT_SLICES,

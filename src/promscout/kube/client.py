@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import aiohttp
-import msgspec
 
-from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
+from promscout.errors import ApiStatusError, ApiUnreachableError, KubeError
 from promscout.httpclient.client import HTTPClient
+from promscout.kube.events import Page, WatchEvent, decode_events, decode_page, decode_status
+from promscout.kube.lines import LineBlocks
 from promscout.kube.objects import KubeObject
 from promscout.kube.resource import Resource, Scope
 
@@ -26,151 +26,12 @@ _MAX_EVENT: Final = 64 * 1024 * 1024
 """Bytes of one watch event: etcd refuses objects above 1.5 MB, so this only bounds what a broken server can cost."""
 
 
-class Status(msgspec.Struct):
-    """A ``v1.Status``: the API's way to say no."""
-
-    class Details(msgspec.Struct, rename="camel"):
-        """``details``."""
-
-        retry_after_seconds: int = 0
-
-    message: str = ""
-    reason: str = ""
-    code: int = 0
-    details: Details | None = None
-
-    def error(self, code: int = 0, retry_after: float | None = None) -> ApiStatusError:
-        """The status as an exception; ``code`` is used where the body names none."""
-        code = self.code or code
-        if retry_after is None and self.details is not None and self.details.retry_after_seconds:
-            retry_after = float(self.details.retry_after_seconds)
-        kind = ExpiredError if code == 410 or self.reason in ("Expired", "Gone") else ApiStatusError
-        return kind(code, self.reason, self.message, retry_after=retry_after)
-
-
-class ListMeta(msgspec.Struct, rename="camel"):
-    """``metadata`` of a list."""
-
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a list. ``next`` continues it, or is empty on the last page."""
-
-    items: list[T]
-    resource_version: str
-    next: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent(Generic[T]):
-    """One event of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK (errors are raised).
-
-    ``ends_list`` marks the bookmark after the last object of a streaming list.
-    """
-
-    type: str
-    object: T
-    ends_list: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class WatchBatch(Generic[T]):
     """Events that arrived together, in their order, and the bytes they took."""
 
     events: list[WatchEvent[T]]
     bytes: int
-
-
-class _ErrorEvent(msgspec.Struct):
-    type: str
-    object: Status
-
-
-def _list_of(item: type[Any]) -> Any:  # noqa: ANN401 - a type made at run time is Any to a type checker
-    return list.__class_getitem__(item) | None
-
-
-@lru_cache(maxsize=64)
-def _list_decoder(item: type[Any]) -> msgspec.json.Decoder[Any]:
-    listing = msgspec.defstruct(
-        f"{item.__name__}List",
-        [
-            ("metadata", ListMeta, msgspec.field(default_factory=ListMeta)),
-            ("items", _list_of(item), None),
-        ],
-    )
-    return msgspec.json.Decoder(listing)
-
-
-@lru_cache(maxsize=64)
-def _event_decoder(item: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(msgspec.defstruct(f"{item.__name__}Event", [("type", str), ("object", item)]))
-
-
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes | bytearray) -> Any:  # noqa: ANN401 - as its decoder says
-    """``body`` decoded; a null counts as a missing field, as in Go.
-
-    Kubernetes leaves empty fields out, but what stands in for an API server may write null. Only then is the slower
-    way taken.
-
-    Raises:
-        msgspec.DecodeError: ``body`` is not of the decoder's type.
-    """
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), decoder.type)
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value if one is not None] if isinstance(value, list) else value
-
-
-_END_OF_LIST: Final = b'"k8s.io/initial-events-end":"true"'
-_STATUS: Final = msgspec.json.Decoder(Status)
-_ERROR_EVENT: Final = msgspec.json.Decoder(_ErrorEvent)
-
-
-def decode_event(line: bytes | bytearray, resource: Resource[T]) -> WatchEvent[T]:
-    """Decode one line of a watch.
-
-    Raises:
-        ExpiredError, ApiStatusError: the line is an ERROR event.
-        ApiUnreachableError: the line is not a watch event.
-    """
-    try:
-        event = _decode(_event_decoder(resource.type), line)
-    except msgspec.DecodeError as error:
-        # A Status does not fit the resource's type ("status" is a word, not an object); neither does garbage.
-        event = None
-        cause = error
-    if event is None or event.type == "ERROR":
-        try:
-            failure = _ERROR_EVENT.decode(line)
-        except msgspec.DecodeError as error:
-            raise ApiUnreachableError(f"not a watch event of {resource.plural}: {cause}") from error
-        if failure.type != "ERROR":
-            raise ApiUnreachableError(f"not a watch event of {resource.plural}: {cause}")
-        raise failure.object.error()
-    return WatchEvent(event.type, event.object, event.type == "BOOKMARK" and _END_OF_LIST in line)
-
-
-def _decode_events(lines: list[bytearray], resource: Resource[T]) -> tuple[list[WatchEvent[T]], KubeError | None]:
-    """The events of ``lines`` up to the first that is a failure, and that failure."""
-    events = []
-    for line in lines:
-        if line:
-            try:
-                events.append(decode_event(line, resource))
-            except KubeError as error:
-                return events, error
-    return events, None
 
 
 class ApiClient:
@@ -197,12 +58,7 @@ class ApiClient:
             params["continue"] = resume
         async with self._get(resource, scope, params, aiohttp.ClientTimeout(total=LIST_TIMEOUT)) as response:
             body = await response.read()
-        try:
-            listing = _decode(_list_decoder(resource.type), body)
-        except msgspec.DecodeError as error:
-            raise ApiUnreachableError(f"not a list of {resource.plural}: {error}") from error
-        meta = listing.metadata
-        return Page(listing.items or [], meta.resource_version, meta.continue_, len(body))
+        return decode_page(body, resource)
 
     async def watch(
         self,
@@ -235,19 +91,15 @@ class ApiClient:
             params["resourceVersion"] = resource_version
         limits = aiohttp.ClientTimeout(total=None, sock_connect=LIST_TIMEOUT, sock_read=idle_timeout)
         async with self._get(resource, scope, params, limits) as response:
-            buffer = bytearray()
+            lines = LineBlocks()
             while chunk := await self._read(response):
-                buffer += chunk
-                if b"\n" not in chunk:
-                    if len(buffer) > _MAX_EVENT:
-                        raise ApiUnreachableError(f"a watch event of {resource.plural} exceeds {_MAX_EVENT} bytes")
-                    continue
-                *lines, rest = buffer.split(b"\n")
-                size, buffer = len(buffer) - len(rest), rest
-                events, failure = _decode_events(lines, resource)
-                yield WatchBatch(events, size)
-                if failure is not None:
-                    raise failure
+                for block in lines.feed(chunk):
+                    events, failure = decode_events(block, resource)
+                    yield WatchBatch(events, len(block))
+                    if failure is not None:
+                        raise failure
+                if lines.waiting > _MAX_EVENT:
+                    raise ApiUnreachableError(f"a watch event of {resource.plural} exceeds {_MAX_EVENT} bytes")
 
     @staticmethod
     async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -281,9 +133,6 @@ class ApiClient:
     @staticmethod
     async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:
         body = await response.content.read(_MAX_ERROR_BODY)
-        try:
-            status = _STATUS.decode(body)
-        except msgspec.DecodeError:
-            status = Status(message=response.reason or "no reason given")
+        status = decode_status(body, response.reason or "no reason given")
         after = response.headers.get("Retry-After", "")
         return status.error(response.status, float(after) if after.isdigit() else None)

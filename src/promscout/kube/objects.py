@@ -3,18 +3,19 @@
 Everything else in the JSON (managed fields, environment, volumes, images of nodes) is skipped by the decoder and
 never becomes a Python object. Decoded objects are equal when everything that discovery can show is equal:
 ``take_resource_version`` moves the version out, so a status heartbeat yields an equal object. None can be part of a
-reference cycle, so the garbage collector need not look at them (``gc=False``).
+reference cycle, so the garbage collector need not look at them (``gc=False``). Frozen ones are values that
+``StringPool`` shares between objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 
-class OwnerReference(msgspec.Struct, gc=False):
+class OwnerReference(msgspec.Struct, frozen=True, gc=False):
     """``metadata.ownerReferences[]``."""
 
     kind: str = ""
@@ -60,7 +61,7 @@ def take_resource_version(obj: KubeObject) -> str:
     return version
 
 
-class ContainerPort(msgspec.Struct, rename="camel", gc=False):
+class ContainerPort(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """``spec.containers[].ports[]``."""
 
     container_port: int = 0
@@ -68,7 +69,7 @@ class ContainerPort(msgspec.Struct, rename="camel", gc=False):
     protocol: str = ""
 
 
-class Container(msgspec.Struct, gc=False):
+class Container(msgspec.Struct, frozen=True, gc=False):
     """``spec.containers[]`` and ``spec.initContainers[]``."""
 
     name: str = ""
@@ -83,11 +84,14 @@ class ContainerStatus(msgspec.Struct, gc=False):
     container_id: str = msgspec.field(default="", name="containerID")
 
 
-class Condition(msgspec.Struct, gc=False):
+class Condition(msgspec.Struct, frozen=True, gc=False):
     """``status.conditions[]`` of a pod or node."""
 
     type: str = ""
     status: str = ""
+
+
+_READY: Final = {status: (Condition("Ready", status),) for status in ("True", "False", "Unknown")}
 
 
 class PodSpec(msgspec.Struct, rename="camel", gc=False):
@@ -110,8 +114,11 @@ class PodStatus(msgspec.Struct, rename="camel", gc=False):
 
     def __post_init__(self) -> None:
         # Of a pod's conditions only Ready becomes a label; probe times and the rest never matter.
-        if len(self.conditions) > 1:
-            self.conditions = tuple([condition for condition in self.conditions if condition.type == "Ready"])
+        for condition in self.conditions:
+            if condition.type == "Ready":
+                self.conditions = _READY.get(condition.status) or (condition,)
+                return
+        self.conditions = ()
 
 
 class Pod(msgspec.Struct, gc=False):
@@ -175,7 +182,8 @@ class Owned(msgspec.Struct, gc=False):
     metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
 
     def __post_init__(self) -> None:
-        # Their own labels and annotations never show, and a ReplicaSet's can be large.
+        # Nothing else of theirs shows, and a ReplicaSet's annotations can be large.
+        self.metadata.uid = ""
         self.metadata.labels = None
         self.metadata.annotations = None
 
@@ -248,7 +256,7 @@ class EndpointAddress(msgspec.Struct, rename="camel", gc=False):
     target_ref: ObjectReference | None = None
 
 
-class EndpointPort(msgspec.Struct, rename="camel", gc=False):
+class EndpointPort(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A port of an Endpoints object or an EndpointSlice; only the latter may leave everything out."""
 
     name: str | None = None
@@ -279,7 +287,7 @@ class Endpoints(msgspec.Struct, gc=False):
             yield from subset.not_ready_addresses or ()
 
 
-class EndpointConditions(msgspec.Struct, gc=False):
+class EndpointConditions(msgspec.Struct, frozen=True, gc=False):
     """``endpoints[].conditions`` of an EndpointSlice."""
 
     ready: bool | None = None

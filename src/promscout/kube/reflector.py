@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
 from promscout.kube.backoff import Backoff
-from promscout.kube.client import ApiClient, WatchBatch, WatchEvent
+from promscout.kube.client import ApiClient, WatchBatch
+from promscout.kube.events import WatchEvent
 from promscout.kube.objects import KubeObject, object_key, take_resource_version
 from promscout.kube.resource import Resource, Scope
 from promscout.kube.sharing import StringPool
@@ -165,31 +166,36 @@ class Reflector(Generic[T]):
         async with aclosing(events):
             async for batch in events:
                 self._seen(batch)
+                rest = iter(batch.events)
+                if not listed:
+                    version = self._collect(rest, objects)
+                    if version is None:
+                        continue
+                    listed = True
+                    self.status.watches += 1
+                    await self._listed(objects, version)
                 before = self.status.events
-                for event in batch.events:
-                    if listed:
-                        self._apply(event)
-                    else:
-                        listed = self._collect(event, objects)
+                for event in rest:
+                    self._apply(event)
                 if self.status.events > before:
                     self._backoff.reset()
 
-    def _collect(self, event: WatchEvent[T], objects: dict[str, T]) -> bool:
-        """Add an event of a streaming list to ``objects``; True when it was the last and the store has them."""
-        version = take_resource_version(event.object)
-        if event.type == "BOOKMARK":
-            if event.ends_list:
-                self.status.watches += 1
-                self._listed(objects, version)
-            return event.ends_list
-        if event.type in _CHANGES:
-            self._strings.share(event.object)
-            objects[object_key(event.object)] = event.object
-        elif event.type == "DELETED":
-            objects.pop(object_key(event.object), None)
-        else:
-            raise self._unknown(event)
-        return False
+    def _collect(self, events: Iterator[WatchEvent[T]], objects: dict[str, T]) -> str | None:
+        """Add events of a streaming list to ``objects``, up to the one that ends it: then the list's version."""
+        share = self._strings.share
+        for event in events:
+            obj = event.object
+            version = take_resource_version(obj)
+            if event.type in _CHANGES:
+                share(obj)
+                objects[object_key(obj)] = obj
+            elif event.type == "DELETED":
+                objects.pop(object_key(obj), None)
+            elif event.type != "BOOKMARK":
+                raise self._unknown(event)
+            elif event.ends_list:
+                return version
+        return None
 
     async def _list(self) -> None:
         objects: dict[str, T] = {}
@@ -204,15 +210,17 @@ class Reflector(Generic[T]):
             resume = page.next
             if not resume:
                 break
-        self._listed(objects, page.resource_version)
+        await self._listed(objects, page.resource_version)
 
-    def _listed(self, objects: dict[str, T], version: str) -> None:
+    async def _listed(self, objects: dict[str, T], version: str) -> None:
         """A complete list is there."""
         self.status.lists += 1
         self.status.resource_version = version
         self.status.last_seen = asyncio.get_running_loop().time()
         self._recovered()
-        self._store.replace(objects)
+        self._strings.clear()
+        for _ in self._store.replacing(objects):
+            await asyncio.sleep(0)
         if not self.status.synced:
             self.status.synced = True
             self._on_synced()
@@ -278,8 +286,10 @@ class Reflector(Generic[T]):
         obj = event.object
         version = take_resource_version(obj)
         if event.type in _CHANGES:
-            self._strings.share(obj)
-            self._store.put(object_key(obj), obj)
+            key = object_key(obj)
+            if self._store.get(key) != obj:
+                self._strings.share(obj)
+                self._store.put(key, obj)
         elif event.type == "DELETED":
             self._store.delete(object_key(obj))
         elif event.type == "BOOKMARK":
