@@ -126,7 +126,11 @@ class DiscoveryManager:
         for job in (provider.jobs - jobs) & self._jobs:
             lost.setdefault(job, {}).update({_key(provider, source): TargetGroup(source) for source in provider.groups})
         for job in jobs - provider.jobs:
-            self._channel.put(job, {_key(provider, source): group for source, group in provider.groups.items()})
+            groups = {_key(provider, source): group for source, group in provider.groups.items()}
+            handover = self._handovers.get(job)
+            if handover is not None:  # it had lost this provider only a while ago
+                handover.gone = {key: group for key, group in handover.gone.items() if key not in groups}
+            self._channel.put(job, groups)
         provider.jobs = jobs
 
     def _hand_over(self, job: str, gone: dict[GroupKey, TargetGroup]) -> None:

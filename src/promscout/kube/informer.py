@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from promscout.kube.access import ClusterAccess
 from promscout.kube.client import ApiClient
@@ -18,6 +18,10 @@ from promscout.logs import EventLog
 from promscout.supervisor import Supervisor
 
 T = TypeVar("T", bound=KubeObject)
+
+LINGER: Final = 10.0
+"""Seconds that an informer goes on without users: longer than the supervisor's pause before a failed discoverer runs
+again, and than any reload takes. Those who come meanwhile find a filled store, and nothing is listed again."""
 
 _log = EventLog("promscout.kube")
 
@@ -102,13 +106,14 @@ class Informer(Generic[T]):
 class SharedInformers:
     """Hands out informers, one per :class:`InformerKey`, as an async context manager.
 
-    Guarantees: an informer runs from its first ``acquire`` to its last ``release``; acquiring it again meanwhile costs
-    nothing and finds a filled store.
+    Guarantees: an informer runs from its first ``acquire`` until ``LINGER`` seconds after its last ``release``; acquiring
+    it again meanwhile costs nothing and finds a filled store. Leaving the context ends all at once.
     """
 
     def __init__(self, metrics: ReflectorMetrics) -> None:
         self._metrics = metrics
         self._informers: dict[InformerKey, Informer[Any]] = {}
+        self._unused: dict[Informer[Any], asyncio.TimerHandle] = {}
         self._supervisor: Supervisor[Informer[Any]] = Supervisor("informer")
 
     async def __aenter__(self) -> Self:
@@ -117,12 +122,15 @@ class SharedInformers:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        for timer in self._unused.values():
+            timer.cancel()
+        self._unused.clear()
         await self._supervisor.close()
 
     @property
     def informers(self) -> tuple[Informer[Any], ...]:
         """Every informer in use."""
-        return tuple(self._informers.values())
+        return tuple(informer for informer in self._informers.values() if informer.users)
 
     def acquire(self, access: ClusterAccess, resource: Resource[T], scope: Scope) -> Informer[T]:
         """The informer for this need; it starts if nobody had it."""
@@ -132,12 +140,18 @@ class SharedInformers:
             informer = self._informers[key] = Informer(key)
             found = informer
             self._supervisor.start(informer, lambda: found.run(self._metrics))
+        unused = self._unused.pop(informer, None)
+        if unused is not None:
+            unused.cancel()
         informer.users += 1
         return informer
 
     def release(self, informer: Informer[Any]) -> None:
-        """Give an acquired informer back; the last one to do so ends it."""
+        """Give an acquired informer back; it ends when nobody has wanted it for a while."""
         informer.users -= 1
         if informer.users == 0:
-            del self._informers[informer.key]
-            self._supervisor.stop(informer)
+            self._unused[informer] = asyncio.get_running_loop().call_later(LINGER, self._end, informer)
+
+    def _end(self, informer: Informer[Any]) -> None:
+        del self._unused[informer], self._informers[informer.key]
+        self._supervisor.stop(informer)

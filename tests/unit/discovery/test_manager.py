@@ -163,6 +163,20 @@ async def test_a_second_reload_while_groups_are_handed_over_loses_none_of_them(m
     assert await _next(manager) == {"one": {"s": TargetGroup("s")}}
 
 
+async def test_a_reload_that_is_taken_back_while_groups_are_handed_over_leaves_all_of_them(manager, scripted):
+    manager.apply_config({"one": [A], "keeps it running": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1"), _group("t", "127.0.0.1:2")])
+    await _next(manager)
+    manager.apply_config({"one": [B], "keeps it running": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([TargetGroup("t")])
+    await _next(manager)
+    manager.apply_config({"one": [A], "keeps it running": [A]})
+    assert await _next(manager) == {"one": {"s": _group("s", "127.0.0.1:1"), "t": TargetGroup("t")}}
+    await _nothing(manager)
+
+
 async def test_a_job_that_ends_while_its_groups_are_handed_over_leaves_nothing(manager, scripted):
     manager.apply_config({"one": [A], "two": []})
     await asyncio.sleep(0)
