@@ -8,8 +8,7 @@ Types understood: ``msgspec.Struct`` subclasses (unknown keys are refused), ``tu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -19,6 +18,7 @@ import msgspec
 
 from promscout.config.scalars import quoted, to_bool, to_float, to_int, to_text
 from promscout.config.tree import Mapping, Node, Scalar, Sequence
+from promscout.config.unknown import near, unknown_key
 from promscout.errors import InvalidValueError, Problem
 from promscout.httpclient.secret import Sensitive
 
@@ -40,20 +40,21 @@ class _Shape(msgspec.Struct, frozen=True):
     item: Any = None
     optional: bool = False
     minimum: int | None = None
+    shortest: int | None = None
 
 
 @lru_cache(maxsize=512)
 def _shape_of(wanted: Any) -> _Shape:  # noqa: ANN401 - a type form
-    minimum, optional = None, False
+    minimum, shortest, optional = None, None, False
     if get_origin(wanted) is Annotated:
         wanted, meta = get_args(wanted)[:2]
-        minimum = meta.ge
+        minimum, shortest = meta.ge, meta.min_length
     if get_origin(wanted) in (Union, UnionType):
         (wanted,) = (option for option in get_args(wanted) if option is not NoneType)
         optional = True
     kind, arguments = get_origin(wanted) or wanted, get_args(wanted)
     item = arguments[0] if kind is tuple else arguments[1] if arguments else None
-    return _Shape(kind, item, optional, minimum)
+    return _Shape(kind, item, optional, minimum, shortest)
 
 
 @lru_cache(maxsize=64)
@@ -138,7 +139,7 @@ class Decoder:
         if isinstance(node, Scalar) and node.is_null:
             return None if shape.optional else self._null(shape.kind, node, path)
         if shape.kind is tuple:
-            return self._sequence(shape.item, node, path)
+            return self._sequence(shape, node, path)
         if issubclass(shape.kind, dict):
             entries = self.entries(node, path)
             if entries is None:
@@ -166,10 +167,12 @@ class Decoder:
         except InvalidValueError as error:
             return self.refuse(node, path, str(error))
 
-    def _sequence(self, item: Any, node: Node, path: str) -> Any:  # noqa: ANN401 - see value
+    def _sequence(self, shape: _Shape, node: Node, path: str) -> Any:  # noqa: ANN401 - see value
         if not isinstance(node, Sequence):
             return self.refuse(node, path, f"expected a list, got {_KINDS[type(node)]}")
-        values = [self.value(item, child, f"{path}[{index}]") for index, child in enumerate(node.items)]
+        if shape.shortest is not None and len(node.items) < shape.shortest:
+            return self.refuse(node, path, "must not be empty")
+        values = [self.value(shape.item, child, f"{path}[{index}]") for index, child in enumerate(node.items)]
         return FAILED if FAILED in values else tuple(values)
 
     def struct(self, kind: type[msgspec.Struct], entries: Entries, node: Node, path: str) -> Any:  # noqa: ANN401
@@ -178,7 +181,7 @@ class Decoder:
         values: dict[str, Any] = {}
         for key, (key_node, child) in entries.items():
             if key not in fields:
-                values[key] = self.refuse(key_node, join(path, key), unknown_key(key, fields))
+                values[key] = self.refuse(key_node, join(path, key), unknown_key(key, fields, kind))
                 continue
             wanted, info = fields[key]
             if isinstance(child, Scalar) and _stays_default(child, wanted, info):
@@ -219,11 +222,13 @@ class Decoder:
             text = to_text(node)
             if not hasattr(kind, "parse"):
                 if text not in list(kind):
-                    return self.refuse(node, path, f"unknown value {quoted(text)}, expected one of: {', '.join(kind)}")
+                    message = f"unknown value {quoted(text)}, expected one of: {', '.join(kind)}{near(text, kind)}"
+                    return self.refuse(node, path, message)
                 return kind(text)
             value = kind.parse(text)
         except InvalidValueError as error:
-            return self.refuse(node, path, str(error))
+            is_unknown = issubclass(kind, StrEnum) and str(error).startswith("unknown")
+            return self.refuse(node, path, f"{error}{near(node.text, kind) if is_unknown else ''}")
         if isinstance(value, Sensitive):
             self.shown[id(node)] = str(value)
         return value
@@ -242,9 +247,3 @@ def join(path: str, key: str) -> str:
     """The path of ``key`` below ``path``."""
     key = quoted(key) if len(key) > _LONGEST_KEY or not key.isprintable() else key
     return f"{path}.{key}" if path else key
-
-
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The message about a key that does not exist, with the one that was probably meant."""
-    near = get_close_matches(key, known, n=1, cutoff=0.75) if len(key) <= _LONGEST_KEY else []
-    return f'unknown key, did you mean "{near[0]}"?' if near else "unknown key"

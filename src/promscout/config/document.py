@@ -8,11 +8,13 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from promscout.config.decode import FAILED, Decoder, Entries, join, unknown_key
+from promscout.config.decode import FAILED, Decoder, Entries, join
 from promscout.config.display import display
 from promscout.config.inert import SECTIONS
 from promscout.config.inherit import inherit, name_validation
+from promscout.config.scalars import quoted
 from promscout.config.tree import Mapping, Node, Scalar, Sequence, parse_tree
+from promscout.config.unknown import unknown_key
 from promscout.config.values import GlobalConfig, JobConfig
 from promscout.discovery.config import SDConfig, StaticConfig, StaticSDConfig
 from promscout.discovery.registry import STATIC, SUFFIX, config_type, is_built_in
@@ -23,7 +25,6 @@ from promscout.write.config import RemoteWriteConfig
 
 _Ruled = TypeVar("_Ruled", ScrapeConfig, RemoteWriteConfig)
 
-UNSUPPORTED_SIGNING: Final = ("sigv4", "azuread", "google_iam")
 MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remote_write")
 
 
@@ -104,10 +105,7 @@ class Document:
         found: list[RemoteWriteConfig] = []
         scheme = defaults.metric_name_validation_scheme
         for node, path in self._items("remote_write"):
-            entries = dict(self.decoder.entries(node, path) or {})
-            for key in UNSUPPORTED_SIGNING:
-                if key in entries:
-                    self.decoder.refuse(entries.pop(key)[0], join(path, key), f"{key} is not supported")
+            entries = self.decoder.entries(node, path) or {}
             config = self.decoder.struct(RemoteWriteConfig, entries, node, path)
             if config is FAILED:
                 continue
@@ -207,10 +205,29 @@ class Document:
 
     def _check_addresses(self, discovery: list[SDConfig], entries: Entries, path: str) -> None:
         """Without relabelling, a URL as a target is a mistake. Source: prometheus v3.x config.go checkStaticTargets."""
-        groups = [group for config in discovery if isinstance(config, StaticSDConfig) for group in config.groups]
-        for address in (address for group in groups for address in group.targets if "/" in address):
-            node = entries["static_configs"][1]
-            self.decoder.refuse(node, join(path, "static_configs"), f'"{address}" is not a valid hostname')
+        if not any("/" in address for config in discovery for address in _static_addresses(config)):
+            return
+        for group, place in self._children(entries[STATIC][1], join(path, STATIC)):
+            fields = self.decoder.entries(group, place) or {}
+            targets = self._children(fields["targets"][1], join(place, "targets")) if "targets" in fields else []
+            for node, below in targets:
+                if isinstance(node, Scalar) and "/" in node.text:
+                    self.decoder.refuse(node, below, f"{quoted(_harmless(node.text))} is not a valid hostname")
+
+    def _children(self, node: Node, path: str) -> list[tuple[Node, str]]:
+        items = node.items if isinstance(node, Sequence) else ()
+        return [(item, f"{path}[{index}]") for index, item in enumerate(items)]
+
+
+def _static_addresses(config: SDConfig) -> tuple[str, ...]:
+    groups = config.groups if isinstance(config, StaticSDConfig) else ()
+    return tuple([address for group in groups for address in group.targets])
+
+
+def _harmless(address: str) -> str:
+    """An address without the user and password that a URL may have in it."""
+    head, at, tail = address.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{tail}" if at and "://" in head else tail if at else address
 
 
 def _is_discovery(key: str) -> bool:

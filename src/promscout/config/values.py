@@ -10,13 +10,13 @@ from msgspec.structs import force_setattr
 
 from promscout.discovery.config import SDConfig
 from promscout.errors import InvalidValueError
-from promscout.exposition.negotiation import NameEscaping, ScrapeProtocol
+from promscout.exposition.negotiation import NameEscaping
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.model.names import NameValidation
 from promscout.scrape.byte_size import ByteSize
-from promscout.scrape.config import Count, ScrapeConfig, check_protocols
+from promscout.scrape.config import Count, ScrapeConfig, ScrapeProtocols, check_protocols
 from promscout.write.config import RemoteWriteConfig
 
 _DEFAULT_TIMEOUT = Duration(10)
@@ -36,7 +36,7 @@ class GlobalConfig(msgspec.Struct, frozen=True, kw_only=True):
     # Time for one scrape; 0: ten seconds, or the interval where that is shorter.
     scrape_timeout: Duration = Duration(0)
     # Empty: each job's own default.
-    scrape_protocols: tuple[ScrapeProtocol, ...] = ()
+    scrape_protocols: ScrapeProtocols = ()
     # Added to every sample sent by remote write that has no such label. $NAME and ${NAME} are environment variables.
     external_labels: FrozenDict[str, str] = FrozenDict()
     scrape_failure_log_file: str = ""

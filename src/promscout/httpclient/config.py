@@ -54,6 +54,9 @@ RESERVED_HEADERS: Final = frozenset(
 )
 """Headers that the protocol or another option sets. Source: prometheus/common config/headers.go ReservedHeaders."""
 
+CLIENT_CREDENTIALS: Final = "client_credentials"
+"""The OAuth 2.0 grant type that there is."""
+
 _EXCLUSIVE: Final = "at most one of basic_auth, oauth2 & authorization must be configured"
 
 
@@ -131,6 +134,8 @@ class OAuth2(ProxyConfig, frozen=True, kw_only=True):
     """A token fetched with the OAuth 2.0 client credentials grant and used until it expires."""
 
     client_id: str = ""
+    # Only client_credentials; empty afterwards.
+    grant_type: str = ""
     client_secret: Secret = Secret()
     client_secret_file: str = ""
     token_url: str = ""
@@ -142,6 +147,9 @@ class OAuth2(ProxyConfig, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.grant_type not in ("", CLIENT_CREDENTIALS):
+            raise InvalidValueError(f"this grant type is not supported, only {CLIENT_CREDENTIALS} is", key="grant_type")
+        force_setattr(self, "grant_type", "")
         if not self.client_id:
             raise InvalidValueError("oauth2 client_id must be configured", key="client_id")
         if not self.token_url:

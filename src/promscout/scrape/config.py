@@ -20,6 +20,8 @@ from promscout.scrape.byte_size import ByteSize
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A limit that cannot be negative."""
 
+ScrapeProtocols: TypeAlias = Annotated[tuple[ScrapeProtocol, ...], msgspec.Meta(min_length=1)]
+"""Formats to ask for, wanted most first: not empty where they are given."""
 
 DEFAULT_PROTOCOLS: Final = (
     ScrapeProtocol.OPENMETRICS_TEXT_1_0_0,
@@ -82,7 +84,7 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
     # Time for one scrape, at most the interval.
     scrape_timeout: Duration = Duration(0)
     # Formats to ask for, wanted most first.
-    scrape_protocols: tuple[ScrapeProtocol, ...] = ()
+    scrape_protocols: ScrapeProtocols = ()
     scrape_native_histograms: bool | None = None
     always_scrape_classic_histograms: bool | None = None
     convert_classic_histograms_to_nhcb: bool | None = None

@@ -35,7 +35,7 @@ class RemoteWriteClient:
         self._timeout = float(config.remote_timeout)
         self._retry_on_429 = config.queue_config.retry_on_http_429
         self._headers = {
-            **config.headers,
+            **{name: value.reveal() for name, value in config.headers.items()},
             "Content-Encoding": "snappy",
             "Content-Type": "application/x-protobuf",
             "X-Prometheus-Remote-Write-Version": "0.1.0",

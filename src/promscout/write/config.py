@@ -9,7 +9,7 @@ import msgspec
 
 from promscout.errors import InvalidValueError
 from promscout.httpclient.config import RESERVED_HEADERS, HTTPClientConfig
-from promscout.httpclient.secret import URL
+from promscout.httpclient.secret import URL, Secret
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.relabel.config import RelabelConfig
@@ -98,8 +98,8 @@ class RemoteWriteConfig(HTTPClientConfig, frozen=True, kw_only=True):
     url: URL = URL()
     # For one request, from connecting to the end of the answer.
     remote_timeout: Duration = Duration(30)
-    # Further headers of every request.
-    headers: FrozenDict[str, str] = FrozenDict()
+    # Further headers of every request; some receivers take a key this way, so the values are not shown.
+    headers: FrozenDict[str, Secret] = FrozenDict()
     write_relabel_configs: tuple[RelabelConfig, ...] = ()
     # Names the queue in metrics and logs; unique if given.
     name: str = ""
@@ -110,6 +110,8 @@ class RemoteWriteConfig(HTTPClientConfig, frozen=True, kw_only=True):
     protobuf_message: ProtobufMessage = ProtobufMessage.V1
     queue_config: QueueConfig = QueueConfig()
     metadata_config: MetadataConfig = MetadataConfig()
+    # HTTP/1.1 is always spoken. Source: prometheus v3.x config/config.go DefaultRemoteWriteHTTPClientConfig.
+    enable_http2: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

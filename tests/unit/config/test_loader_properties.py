@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from promscout.config import Config, parse_config
 from promscout.errors import ConfigError
 
-GOOD = tuple(path.read_text() for path in sorted((Path(__file__).parent / "good").glob("*.yml")))
+CORPUS = Path(__file__).parents[2] / "golden" / "config"
+GOOD = tuple(path.read_text() for path in sorted((CORPUS / "good").glob("*.yml")))
 PIECES = (
     "*",
     "&a ",

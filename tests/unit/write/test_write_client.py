@@ -52,7 +52,7 @@ def client_for(url, **options):
 async def test_a_request_has_the_headers_of_the_protocol_and_the_configured_ones():
     async with receiver(lambda: web.Response(status=204)) as (url, requests):
         token = Authorization(credentials=Secret("token"))
-        async with client_for(url, headers={"X-Scope-OrgID": "tenant"}, authorization=token) as client:
+        async with client_for(url, headers={"X-Scope-OrgID": Secret("tenant")}, authorization=token) as client:
             assert await client.send(b"first", 0) == Sent()
             assert await client.send(b"second", 3) == Sent()
     (first, first_body), (second, second_body) = requests
