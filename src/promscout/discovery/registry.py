@@ -36,6 +36,9 @@ class _BuiltIn(msgspec.Struct, frozen=True):
 
 
 _BUILT_IN: Final = {
+    "file": _BuiltIn(
+        ("promscout.discovery.file.config", "FileSDConfig"), ("promscout.discovery.file.discoverer", "FileFactory")
+    ),
     "kubernetes": _BuiltIn(("promscout.discovery.kubernetes.config", "KubernetesSDConfig")),
 }
 

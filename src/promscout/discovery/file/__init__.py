@@ -1,0 +1,1 @@
+"""``file_sd_configs``: targets listed in files."""

@@ -1,0 +1,68 @@
+"""What Prometheus accepts as service discovery other than Kubernetes's is accepted here, and the other way round."""
+
+from __future__ import annotations
+
+from peers import promtool_accepts
+from promscout.config import load_config
+from promscout.errors import ConfigError
+
+# One *_sd_configs section each, in flow style.
+SECTIONS = (
+    "file_sd_configs: [{files: [a.json, 'b/*.yml', c.yaml, d.JSON, 'e*f*.YML', '/g/h.json']}]",
+    "file_sd_configs: [{files: [a.json], refresh_interval: 10s}]",
+    "file_sd_configs: [{files: ['a?[b-c].json']}]",
+    "file_sd_configs: [{files: []}]",
+    "file_sd_configs: [{files: ~}]",
+    "file_sd_configs: [{}]",
+    "file_sd_configs: [~]",
+    "file_sd_configs: []",
+    "file_sd_configs: ~",
+    "file_sd_configs: {files: [a.json]}",
+    "file_sd_configs: [{files: a.json}]",
+    "file_sd_configs: [{files: [a]}]",
+    "file_sd_configs: [{files: [a.txt]}]",
+    "file_sd_configs: [{files: [a.Json]}]",
+    "file_sd_configs: [{files: ['*/a.json']}]",
+    "file_sd_configs: [{files: ['*.*']}]",
+    "file_sd_configs: [{files: [~]}]",
+    "file_sd_configs: [{files: [a.json], refresh_interval: 5}]",
+    "file_sd_configs: [{files: [a.json], names: [a]}]",
+    "file_sd_configs: [{files: [a.json]}], static_configs: [{targets: [a]}]",
+)
+
+STRICTER = {
+    "file_sd_configs: [{files: [a.json], refresh_interval: 0s}]": "Prometheus ends when it starts such a discovery",
+    "file_sd_configs: [{files: [a.json], refresh_interval: ~}]": "likewise",
+    "file_sd_configs: [{files: ['a[.json']}]": "no file could ever match",
+}
+"""Accepted by promtool and refused here, with the reason."""
+
+
+def documents(sections):
+    return tuple(f"scrape_configs:\n- {{job_name: a, {section}}}\n" for section in sections)
+
+
+def refusal(path):
+    """Why a file is refused; empty if it is accepted."""
+    try:
+        load_config(path)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+async def test_the_same_sections_are_accepted(peers_dir, tmp_path):
+    theirs = await promtool_accepts(peers_dir, tmp_path, documents(SECTIONS))
+    assert True in theirs
+    assert False in theirs
+    different = [
+        f"{section}: Prometheus {'accepts' if accepts else 'refuses'} it; here: {refused or 'accepted'}"
+        for index, (section, accepts) in enumerate(zip(SECTIONS, theirs, strict=True))
+        if accepts is bool(refused := refusal(tmp_path / f"{index}.yml"))
+    ]
+    assert different == []
+
+
+async def test_some_sections_are_refused_here_only(peers_dir, tmp_path):
+    assert all(await promtool_accepts(peers_dir, tmp_path, documents(STRICTER)))
+    assert all(refusal(tmp_path / f"{index}.yml") for index in range(len(STRICTER)))
