@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
 from harness.waiting import until
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
+from promscout.kube.client import ApiClient
 from promscout.kube.informer import SharedInformers
 from promscout.kube.resource import PODS, Scope
 from promscout.sim import SimCluster
@@ -205,3 +206,27 @@ async def test_nothing_is_missed_or_repeated_while_watches_are_cut_under_churn(c
         await until(lambda: "default/last" in informer.store, 20)
         assert set(informer.store) == _served(cluster)
         assert replica.objects == {key: informer.store.get(key) for key in informer.store}
+
+
+async def test_events_that_follow_each_other_closely_are_read_together_and_in_order(cluster):
+    access = ClusterAccess(cluster.url, HTTPClientConfig())
+    async with access.client() as http:
+        watch = ApiClient(http, access.url).watch(
+            PODS, Scope(), resource_version=str(cluster.store.revision), close_after=60, idle_timeout=30
+        )
+
+        async def change():
+            for step in range(100):
+                _label(cluster, "p0", str(step))
+                await asyncio.sleep(0.004)
+
+        seen, batches = [], 0
+        async with aclosing(watch), asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            tasks.create_task(change())
+            async for batch in watch:
+                batches += 1
+                seen += [event.object.metadata.labels["step"] for event in batch.events]
+                if seen[-1] == "99":
+                    break
+    assert seen == [str(step) for step in range(100)]
+    assert batches < 50

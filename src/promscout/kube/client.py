@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from promscout.httpclient.client import HTTPClient
 from promscout.kube.events import Page, WatchEvent, decode_events, decode_page, decode_status
 from promscout.kube.lines import LineBlocks
 from promscout.kube.objects import KubeObject
+from promscout.kube.pace import GATHER, Pace
 from promscout.kube.resource import Resource, Scope
 
 T = TypeVar("T", bound=KubeObject)
@@ -75,6 +77,7 @@ class ApiClient:
 
         The server is asked to close after ``close_after`` seconds and to send bookmarks. An answer that is silent for
         ``idle_timeout`` seconds ends the watch as if the server had closed it. Events before a failure are given out.
+        The events of a busy watch (``Pace``) wait for up to ``GATHER`` seconds, so that a batch has several.
 
         Raises:
             ExpiredError: list again.
@@ -91,7 +94,7 @@ class ApiClient:
             params["resourceVersion"] = resource_version
         limits = aiohttp.ClientTimeout(total=None, sock_connect=LIST_TIMEOUT, sock_read=idle_timeout)
         async with self._get(resource, scope, params, limits) as response:
-            lines = LineBlocks()
+            lines, pace = LineBlocks(), Pace()
             while chunk := await self._read(response):
                 for block in lines.feed(chunk):
                     events, failure = decode_events(block, resource)
@@ -100,6 +103,21 @@ class ApiClient:
                         raise failure
                 if lines.waiting > _MAX_EVENT:
                     raise ApiUnreachableError(f"a watch event of {resource.plural} exceeds {_MAX_EVENT} bytes")
+                if pace.is_busy(len(chunk)):
+                    await self._leave_alone(response)
+
+    @staticmethod
+    async def _leave_alone(response: aiohttp.ClientResponse) -> None:
+        """Let what arrives meanwhile wait in the socket."""
+        connection = response.connection
+        transport = connection.transport if connection is not None else None
+        if transport is None:  # the answer is complete
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(GATHER)
+        finally:
+            transport.resume_reading()
 
     @staticmethod
     async def _read(response: aiohttp.ClientResponse) -> bytes:

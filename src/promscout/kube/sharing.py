@@ -62,12 +62,12 @@ class StringPool:
 
     def _table(self, table: dict[str, str]) -> dict[str, str]:
         key = (*table, *table.values())
-        found = self._tables.get(key)
-        if found is None:
+        found = self._tables.setdefault(key, table)
+        if found is table:
             one = self._seen.setdefault
-            found = self._tables[key] = {
-                name: one(value, value) if len(value) <= LONGEST else value for name, value in table.items()
-            }
+            for name, value in table.items():
+                if len(value) <= LONGEST:
+                    table[name] = one(value, value)
         return found
 
     def _share_pod(self, pod: Pod) -> None:
