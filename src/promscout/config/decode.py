@@ -31,6 +31,8 @@ Entries: TypeAlias = dict[str, tuple[Node, Node]]
 _KINDS: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
 _BASIC: Final[dict[Any, Callable[[Scalar], object]]] = {bool: to_bool, int: to_int, float: to_float, str: to_text}
 _LONGEST_KEY: Final = 80
+_LONGEST_MESSAGE: Final = 500
+_MOST_PROBLEMS: Final = 2000  # more than are ever told
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class Decoder:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.untold = 0
         self.written: list[tuple[type[msgspec.Struct], str, str, object]] = []
         self.shown: dict[int, str] = {}
         # A node is decoded once per type, so aliases of aliases cost nothing. Holding the nodes keeps the ids valid.
@@ -91,9 +94,16 @@ class Decoder:
         return {identity for identity, _ in self._done}
 
     def refuse(self, node: Node | None, path: str, message: str) -> Any:  # noqa: ANN401 - stands for any value
-        """Record a problem at ``node`` (None: the file as a whole) and give ``FAILED``."""
+        """Record a problem at ``node`` (None: the file as a whole) and give ``FAILED``.
+
+        What is found after very many problems is only counted, in ``untold``.
+        """
+        if len(self.problems) == _MOST_PROBLEMS:
+            self.untold += 1
+            return FAILED
         line, column = (node.place.line, node.place.column) if node else (0, 0)
-        self.problems.append(Problem(self.file, line, column, path, message))
+        short = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
+        self.problems.append(Problem(self.file, line, column, path, short))
         return FAILED
 
     def entries(self, node: Node, path: str) -> Entries | None:
@@ -122,6 +132,21 @@ class Decoder:
             else:
                 own[name] = (key, value)
         return merged | own
+
+    def check_keys(self, node: Node, path: str) -> None:
+        """Refuse duplicate keys below ``node``, about which nothing else is known."""
+        waiting = [(node, path)]
+        seen = {id(node)}
+        while waiting:
+            node, path = waiting.pop()
+            below: list[tuple[Node, str]] = []
+            if isinstance(node, Mapping):
+                entries = self.entries(node, path) or {}
+                below = [(child, join(path, key)) for key, (_, child) in entries.items()]
+            elif isinstance(node, Sequence):
+                below = [(child, f"{path}[{index}]") for index, child in enumerate(node.items)]
+            waiting += [one for one in below if id(one[0]) not in seen]
+            seen |= {id(child) for child, _ in below}
 
     def _key(self, node: Node, path: str) -> Any:  # noqa: ANN401 - a text, or FAILED
         if not isinstance(node, Scalar):
@@ -181,7 +206,9 @@ class Decoder:
         values: dict[str, Any] = {}
         for key, (key_node, child) in entries.items():
             if key not in fields:
-                values[key] = self.refuse(key_node, join(path, key), unknown_key(key, fields, kind))
+                few = len(self.problems) < _MOST_PROBLEMS  # looking for what was meant takes a millisecond
+                message = unknown_key(key, fields, kind) if few else ""
+                values[key] = self.refuse(key_node, join(path, key), message)
                 continue
             wanted, info = fields[key]
             if isinstance(child, Scalar) and _stays_default(child, wanted, info):

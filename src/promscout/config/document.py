@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from promscout.config.aliases import check_aliases
 from promscout.config.decode import FAILED, Decoder, Entries, join
 from promscout.config.display import display
 from promscout.config.inert import SECTIONS
@@ -24,6 +25,9 @@ from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import RemoteWriteConfig
 
 _Ruled = TypeVar("_Ruled", ScrapeConfig, RemoteWriteConfig)
+
+MAX_NODES: Final = 1_000_000
+"""Keys, values and lists of a file: ten thousand jobs with a hundred each."""
 
 MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remote_write")
 
@@ -44,21 +48,28 @@ class Document:
         """Read the YAML.
 
         Raises:
-            ConfigError: it is not YAML.
+            ConfigError: it is not YAML, or far larger than a configuration.
         """
         self.file = file
         self.directory = directory
         self.decoder = Decoder(file)
-        self.root = parse_tree(text, file)
+        self.root = parse_tree(text, file, MAX_NODES)
+        if self.root is not None and "&" in text:
+            check_aliases(self.root, file)
         self._sections: Entries = {}
         if self.root is not None and not (isinstance(self.root, Scalar) and self.root.is_null):
             self._sections = self.decoder.entries(self.root, "") or {}
 
     def check_sections(self, known: tuple[str, ...], ignored: frozenset[str] = frozenset()) -> frozenset[str]:
-        """Refuse sections that are neither known nor ignored; gives the ignored ones that are there."""
-        for key, (node, _) in self._sections.items():
-            if key not in known and key not in ignored:
-                self.decoder.refuse(node, join("", key), unknown_key(key, (*known, *ignored)))
+        """Refuse sections that are neither known nor ignored; gives the ignored ones that are there.
+
+        Of the ignored ones only the keys are looked at, for duplicates.
+        """
+        for key, (key_node, node) in self._sections.items():
+            if key in ignored:
+                self.decoder.check_keys(node, key)
+            elif key not in known:
+                self.decoder.refuse(key_node, join("", key), unknown_key(key, (*known, *ignored)))
         return ignored & self._sections.keys()
 
     def global_config(self) -> GlobalConfig:
@@ -103,15 +114,17 @@ class Document:
     def remote_write(self, defaults: GlobalConfig) -> list[RemoteWriteConfig]:
         """The remote write configs."""
         found: list[RemoteWriteConfig] = []
+        names: set[str] = set()
         scheme = defaults.metric_name_validation_scheme
         for node, path in self._items("remote_write"):
             entries = self.decoder.entries(node, path) or {}
             config = self.decoder.struct(RemoteWriteConfig, entries, node, path)
             if config is FAILED:
                 continue
-            if config.name and any(config.name == other.name for other in found):
+            if config.name in names:
                 message = f'found multiple remote write configs with job name "{config.name}"'
                 self.decoder.refuse(entries["name"][1], join(path, "name"), message)
+            names |= {config.name} - {""}
             config = self._with_names(config, ("write_relabel_configs",), scheme, entries, path)
             found.append(config.with_directory(self.directory))
         return found

@@ -15,12 +15,13 @@ from promscout.config.decode import join
 from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJob
 from promscout.config.environment import expand
 from promscout.config.inert import has_no_effect
+from promscout.config.source import decode_source, read_source
 from promscout.config.values import Config, GlobalConfig
-from promscout.errors import ConfigError, ConfigUnreadable, InvalidValueError, Problem
+from promscout.errors import ConfigError, InvalidValueError, Problem
 from promscout.model.frozendict import FrozenDict
 
-MAX_SIZE: Final = 64 << 20
-"""Bytes of a file; real ones of big installations have a few million."""
+MOST_PROBLEMS: Final = 1000
+"""Problems of one configuration that are told; nobody reads more, and a hostile file has a million."""
 
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 
@@ -35,7 +36,7 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         ConfigUnreadable: ``path`` cannot be read.
         ConfigError: with every problem found, each with its place; no message has a secret in it.
     """
-    return _Loader(environment).load(_read(str(path)), str(path), path.parent)
+    return _Loader(environment).load(read_source(str(path)), str(path), path.parent)
 
 
 def parse_config(
@@ -49,7 +50,7 @@ def parse_config(
     Raises:
         ConfigError: as for :func:`load_config`.
     """
-    return _Loader(environment).load(text if isinstance(text, str) else _decode(text, file), file, directory)
+    return _Loader(environment).load(text if isinstance(text, str) else decode_source(text, file), file, directory)
 
 
 class _Loader:
@@ -74,7 +75,7 @@ class _Loader:
         for document in self._documents:
             self._problems += document.decoder.problems
         if self._problems:
-            raise ConfigError(tuple(sorted(self._problems, key=lambda p: (p.file != file, p.file, p.line, p.column))))
+            raise ConfigError(self._all_problems(file))
         self._warn(ignored)
         return Config(
             global_config=defaults,
@@ -85,6 +86,15 @@ class _Loader:
             text=main.text(),
         )
 
+    def _all_problems(self, main: str) -> tuple[Problem, ...]:
+        """In the order of their places, the main file's first."""
+        found = sorted(self._problems, key=lambda p: (p.file != main, p.file, p.line, p.column))
+        more = len(found) - MOST_PROBLEMS + sum(document.decoder.untold for document in self._documents)
+        del found[MOST_PROBLEMS:]
+        if more > 0:
+            found.append(Problem(main, 0, 0, "", f"{more} further problems"))
+        return tuple(found)
+
     def _open(self, text: str, file: str, directory: Path) -> Document:
         document = Document(text, file, directory)
         self._documents.append(document)
@@ -94,7 +104,7 @@ class _Loader:
         jobs: list[PlacedJob] = []
         for file in sorted(glob.glob(pattern)):  # noqa: PTH207 - an absolute or relative pattern alike
             try:
-                document = self._open(_read(file), file, Path(file).parent)
+                document = self._open(read_source(file), file, Path(file).parent)
             except ConfigError as error:
                 self._problems += error.problems
                 continue
@@ -138,23 +148,3 @@ class _Loader:
         }
         if options:
             self._warnings.append(f"these options are accepted but have no effect: {', '.join(sorted(options))}")
-
-
-def _read(file: str) -> str:
-    try:
-        with Path(file).open("rb") as stream:
-            data = stream.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise ConfigUnreadable((Problem(file, 0, 0, "", f"cannot read the file: {error.strerror}"),)) from error
-    return _decode(data, file)
-
-
-def _decode(data: bytes, file: str) -> str:
-    if len(data) > MAX_SIZE:
-        raise ConfigError((Problem(file, 0, 0, "", f"larger than {MAX_SIZE} bytes"),))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise ConfigError((Problem(file, line, column, "", "not valid UTF-8"),)) from None

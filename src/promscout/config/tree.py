@@ -18,6 +18,9 @@ from promscout.errors import ConfigError, Problem
 MAX_DEPTH: Final = 100
 """Nesting of a document. The deepest option of a configuration is at 9."""
 
+MAX_NODES: Final = 5_000_000
+"""Keys, values and lists of a document. A million takes three seconds and 170 MB."""
+
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 
@@ -60,15 +63,15 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
 Node: TypeAlias = Scalar | Sequence | Mapping
 
 
-def parse_tree(text: str, file: str) -> Node | None:
+def parse_tree(text: str, file: str, max_nodes: int = MAX_NODES) -> Node | None:
     """The document's root node, or None if there is no document.
 
     Raises:
-        ConfigError: not YAML, not UTF-8 (a lone surrogate), more than one document, an alias without its anchor, or
-            nested too deeply.
+        ConfigError: not YAML, not UTF-8 (a lone surrogate), more than one document, an alias without its anchor,
+            nested too deeply, or more than ``max_nodes``.
     """
     try:
-        return _Composer(file, yaml.parse(text, Loader=yaml.CSafeLoader)).document()
+        return _Composer(file, yaml.parse(text, Loader=yaml.CSafeLoader), max_nodes).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
@@ -90,8 +93,9 @@ def _refusal(file: str, mark: Any, message: str) -> ConfigError:  # noqa: ANN401
 class _Composer:
     """Builds nodes from parser events, as deep as allowed."""
 
-    def __init__(self, file: str, events: Iterator[Any]) -> None:
+    def __init__(self, file: str, events: Iterator[Any], max_nodes: int) -> None:
         self._file = file
+        self._nodes_left = max_nodes
         self._events = events
         self._anchors: dict[str, Node] = {}
 
@@ -114,6 +118,9 @@ class _Composer:
             return self._anchors[event.anchor]
         if depth > MAX_DEPTH:
             raise _refusal(self._file, event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise _refusal(self._file, event.start_mark, "too many keys and values")
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
         node: Node
         if isinstance(event, yaml.ScalarEvent):

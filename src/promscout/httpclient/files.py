@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import aiohttp
@@ -29,17 +30,34 @@ def version_of(path: str) -> Version:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def read_small(path: str) -> str:
+def check_regular(status: os.stat_result, path: str) -> None:
+    """Refuse what is no regular file: reading a pipe would wait for its writer.
+
+    Raises:
+        OSError: it is a directory, a pipe, a device or a socket.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", path)
+
+
+def read_small(path: str, limit: int = MAX_SIZE) -> str:
     """The text of a file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is larger than ``MAX_SIZE`` or not UTF-8; the message does not quote the content.
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger than ``limit`` bytes or not UTF-8; the message does not quote the content.
     """
-    with Path(path).open("rb") as file:
-        content = file.read(MAX_SIZE + 1)
-    if len(content) > MAX_SIZE:
-        raise ValueError(f"{path} is larger than {MAX_SIZE} bytes")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        check_regular(os.fstat(descriptor), path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise ValueError(f"{path} is larger than {limit} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -10,8 +10,15 @@ import msgspec
 import yaml
 
 from promscout.errors import InvalidValueError
+from promscout.httpclient.files import read_small
 
 T = TypeVar("T", bound="_Named")
+
+MAX_SIZE: Final = 16 << 20
+"""Bytes; a cluster with its certificates has some ten thousand."""
+
+_DEEPEST: Final = 100
+_MOST_VALUES: Final = 1_000_000  # with all aliases written out
 
 EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
 """The name of the cluster extension that is meant for credential plugins."""
@@ -144,15 +151,23 @@ class KubeConfig:
             InvalidValueError: it cannot be read, or is not a kubeconfig; the message names the file, never its content.
         """
         try:
-            document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+            text = read_small(str(path), MAX_SIZE)
+            _check_depth(text)
+            document = yaml.load(text, Loader=yaml.CSafeLoader)
         except OSError as error:
             raise InvalidValueError(f"cannot read kubeconfig {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise InvalidValueError(f"cannot read kubeconfig: {error}") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            place = f"{path}:{mark.line + 1}" if mark else str(path)
+            place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
             raise InvalidValueError(f"{place}: not YAML: {getattr(error, 'problem', 'unreadable')}") from None
+        except RecursionError:
+            raise InvalidValueError(f"{path}: nested too deeply") from None
         try:
             return cls(path, msgspec.convert(_without_nulls(document) or {}, _File))
+        except RecursionError:
+            raise InvalidValueError(f"{path}: too many values") from None
         except msgspec.ValidationError as error:
             raise InvalidValueError(f"{path}: not a kubeconfig: {error}") from None
 
@@ -179,8 +194,39 @@ class KubeConfig:
         raise InvalidValueError(f"{self._path}: {what} {name!r} does not exist")
 
 
+def _check_depth(text: str) -> None:
+    """Refuse what would end the process: PyYAML's C code descends without a limit.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+        yaml.YAMLError: it is not YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError
+
+
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any YAML value
-    """``value`` without keys that are null, which in a kubeconfig means the same as leaving them out."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+    """``value`` without keys that are null, which in a kubeconfig means the same as leaving them out.
+
+    Raises:
+        RecursionError: it has very many values, or contains itself.
+    """
+    return _Cleaner().clean(value)
+
+
+class _Cleaner:
+    """Counts what it walks through, so that aliases of aliases come to an end."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def clean(self, value: Any) -> Any:  # noqa: ANN401 - any YAML value
+        self._left -= 1
+        if self._left < 0:
+            raise RecursionError
+        if isinstance(value, dict):
+            return {key: self.clean(item) for key, item in value.items() if item is not None}
+        return [self.clean(item) for item in value] if isinstance(value, list) else value

@@ -283,7 +283,7 @@ def test_a_missing_or_broken_kubeconfig_is_refused_with_its_place(tmp_path):
     with pytest.raises(InvalidValueError, match=r"cannot read kubeconfig .*: No such file"):
         access_by_kubeconfig(tmp_path / "gone")
     (tmp_path / "broken").write_text("a: b\nc: [")
-    with pytest.raises(InvalidValueError, match=r"broken:3: not YAML"):
+    with pytest.raises(InvalidValueError, match=r"broken:3:1: not YAML"):
         access_by_kubeconfig(tmp_path / "broken")
 
 
