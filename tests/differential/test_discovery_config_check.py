@@ -28,12 +28,36 @@ SECTIONS = (
     "file_sd_configs: [{files: [a.json], refresh_interval: 5}]",
     "file_sd_configs: [{files: [a.json], names: [a]}]",
     "file_sd_configs: [{files: [a.json]}], static_configs: [{targets: [a]}]",
+    "http_sd_configs: [{url: 'http://a/b'}]",
+    "http_sd_configs: [{url: 'https://a:1/b?c=d', refresh_interval: 1m30s}]",
+    "http_sd_configs: [{url: 'https://u:p@a/b'}]",
+    "http_sd_configs: [{}]",
+    "http_sd_configs: [~]",
+    "http_sd_configs: ~",
+    "http_sd_configs: [{url: ~}]",
+    "http_sd_configs: [{url: ''}]",
+    "http_sd_configs: [{url: a/b}]",
+    "http_sd_configs: [{url: 'ftp://a'}]",
+    "http_sd_configs: [{url: 'http:///b'}]",
+    "http_sd_configs: [{url: 'http://a:b'}]",
+    "http_sd_configs: [{url: [a]}]",
+    "http_sd_configs: [{url: 'http://a', basic_auth: {username: b, password: c}}]",
+    "http_sd_configs: [{url: 'http://a', basic_auth: {}, authorization: {}}]",
+    "http_sd_configs: [{url: 'http://a', bearer_token: b}]",
+    "http_sd_configs: [{url: 'http://a', oauth2: {client_id: b}}]",
+    "http_sd_configs: [{url: 'http://a', tls_config: {insecure_skip_verify: true}, follow_redirects: false}]",
+    "http_sd_configs: [{url: 'http://a', proxy_url: 'http://p', enable_http2: false}]",
+    "http_sd_configs: [{url: 'http://a', no_proxy: b}]",
+    "http_sd_configs: [{url: 'http://a', http_headers: {b: {values: [c]}}}]",
+    "http_sd_configs: [{url: 'http://a', urls: ['http://a']}]",
 )
 
 STRICTER = {
     "file_sd_configs: [{files: [a.json], refresh_interval: 0s}]": "Prometheus ends when it starts such a discovery",
     "file_sd_configs: [{files: [a.json], refresh_interval: ~}]": "likewise",
     "file_sd_configs: [{files: ['a[.json']}]": "no file could ever match",
+    "http_sd_configs: [{url: 'http://a', refresh_interval: 0s}]": "as for files",
+    "http_sd_configs: [{url: 'http://a/b c'}]": "not a valid URL",
 }
 """Accepted by promtool and refused here, with the reason."""
 

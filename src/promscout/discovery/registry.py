@@ -39,6 +39,9 @@ _BUILT_IN: Final = {
     "file": _BuiltIn(
         ("promscout.discovery.file.config", "FileSDConfig"), ("promscout.discovery.file.discoverer", "FileFactory")
     ),
+    "http": _BuiltIn(
+        ("promscout.discovery.http.config", "HTTPSDConfig"), ("promscout.discovery.http.discoverer", "HTTPFactory")
+    ),
     "kubernetes": _BuiltIn(("promscout.discovery.kubernetes.config", "KubernetesSDConfig")),
 }
 

@@ -1,0 +1,1 @@
+"""``http_sd_configs``: targets listed by a server."""
