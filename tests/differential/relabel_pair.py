@@ -163,5 +163,5 @@ def comparable_urls(scrape_url: str, global_url: str) -> tuple[str, str]:
     others would call the target is compared where it can be scraped: http or https, a host, and a number as port.
     """
     url = unquote(scrape_url)
-    is_usual = re.match(r"https?://([\w.]*|\[[0-9a-f:]+\])(:[0-9]{0,4})?([/?]|$)", url) is not None
+    is_usual = re.match(r"https?://([\w.]*|\[[0-9a-f:]+\])(:[0-9]{0,4})?([/?]|\Z)", url) is not None
     return url.removeprefix(":"), unquote(global_url) if is_usual else ""
