@@ -50,6 +50,25 @@ SECTIONS = (
     "http_sd_configs: [{url: 'http://a', no_proxy: b}]",
     "http_sd_configs: [{url: 'http://a', http_headers: {b: {values: [c]}}}]",
     "http_sd_configs: [{url: 'http://a', urls: ['http://a']}]",
+    "dns_sd_configs: [{names: [a]}]",
+    "dns_sd_configs: [{names: [a, b.c., ''], refresh_interval: 5s, type: SRV}]",
+    "dns_sd_configs: [{names: [a], type: srv, port: 70000}]",
+    "dns_sd_configs: [{names: [a], type: a, port: 80}]",
+    "dns_sd_configs: [{names: [a], type: AAAA, port: 0x50}]",
+    "dns_sd_configs: [{names: [a], type: Mx, port: 80}]",
+    "dns_sd_configs: [{names: [a], type: NS, port: 80}]",
+    "dns_sd_configs: [{names: [a], type: A}]",
+    "dns_sd_configs: [{names: [a], type: NS, port: 0}]",
+    "dns_sd_configs: [{names: [a], type: TXT, port: 80}]",
+    "dns_sd_configs: [{names: [a], type: ''}]",
+    "dns_sd_configs: [{names: [a], type: ~}]",
+    "dns_sd_configs: [{names: [a], port: '80'}]",
+    "dns_sd_configs: [{names: a}]",
+    "dns_sd_configs: [{names: []}]",
+    "dns_sd_configs: [{type: A, port: 80}]",
+    "dns_sd_configs: [{}]",
+    "dns_sd_configs: [~]",
+    "dns_sd_configs: [{names: [a], server: b}]",
 )
 
 STRICTER = {
@@ -58,6 +77,9 @@ STRICTER = {
     "file_sd_configs: [{files: ['a[.json']}]": "no file could ever match",
     "http_sd_configs: [{url: 'http://a', refresh_interval: 0s}]": "as for files",
     "http_sd_configs: [{url: 'http://a/b c'}]": "not a valid URL",
+    "dns_sd_configs: [{names: [a], refresh_interval: 0s}]": "as for files",
+    "dns_sd_configs: [{names: [a], type: A, port: 70000}]": "there is no such port",
+    "dns_sd_configs: [{names: [a], type: A, port: -1}]": "likewise",
 }
 """Accepted by promtool and refused here, with the reason."""
 

@@ -36,6 +36,9 @@ class _BuiltIn(msgspec.Struct, frozen=True):
 
 
 _BUILT_IN: Final = {
+    "dns": _BuiltIn(
+        ("promscout.discovery.dns.config", "DNSSDConfig"), ("promscout.discovery.dns.discoverer", "DNSFactory")
+    ),
     "file": _BuiltIn(
         ("promscout.discovery.file.config", "FileSDConfig"), ("promscout.discovery.file.discoverer", "FileFactory")
     ),

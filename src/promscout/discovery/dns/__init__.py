@@ -1,0 +1,1 @@
+"""``dns_sd_configs``: targets listed by name servers."""
