@@ -112,8 +112,13 @@ def _add_check(commands: Commands) -> None:
     parser = _add_command(
         commands,
         "check",
-        "Check configuration files and print every problem with its place.",
+        "Check configuration files, and the files they refer to; print every problem with its place.",
         "0 all can be used, 1 at least one cannot, 2 a file cannot be read",
+    )
+    parser.add_argument(
+        "--syntax-only",
+        action="store_true",
+        help="look at the configurations alone, not at certificates, tokens, kubeconfigs and target files",
     )
     parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
     _add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from promscout.cli.outcome import CANNOT_RUN, FAILED, OutputFormat, say_problem
-from promscout.config import load_config
+from promscout.config import Config, check_config, load_config
 from promscout.errors import ConfigError, ConfigUnreadable, Problem
 from promscout.terminal import Painter, Style
 
 
-def execute(configs: Sequence[Path], format: str) -> int:  # noqa: A002 - the option's name
+def execute(configs: Sequence[Path], format: str, *, syntax_only: bool) -> int:  # noqa: A002 - the option's name
     """Check files and print what is found; the exit code."""
-    checks = [_check(path) for path in configs]
+    checks = [_check(path, load_config if syntax_only else check_config) for path in configs]
     if OutputFormat(format) is OutputFormat.JSON:
         print(json.dumps([check.as_json() for check in checks], indent=2))  # noqa: T201 - the command's output
     else:
@@ -52,9 +52,9 @@ class _Check(msgspec.Struct, frozen=True):
             print(paint(f"{self.path}: can be used", Style.GREEN))  # noqa: T201 - the command's output
 
 
-def _check(path: Path) -> _Check:
+def _check(path: Path, load: Callable[[Path], Config]) -> _Check:
     try:
-        return _Check(path, warnings=load_config(path).warnings)
+        return _Check(path, warnings=load(path).warnings)
     except ConfigError as error:
         code = CANNOT_RUN if isinstance(error, ConfigUnreadable) else FAILED
         return _Check(path, code, problems=error.problems)

@@ -35,6 +35,15 @@ _LONGEST_MESSAGE: Final = 500
 _MOST_PROBLEMS: Final = 2000  # more than are ever told
 
 
+class Built(msgspec.Struct, frozen=True):
+    """A struct that was made, and what of: the entries of its mapping, the mapping itself, and its path."""
+
+    value: Any
+    entries: Entries
+    node: Node
+    path: str
+
+
 class _Shape(msgspec.Struct, frozen=True):
     """A type taken apart: ``tuple[Count, ...]`` has the kind ``tuple`` and the item ``Count``."""
 
@@ -66,6 +75,11 @@ def _fields_of(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, msgspec.str
     return {info.name: (hints[info.name], info) for info in infos if not _is_derived(hints[info.name])}
 
 
+@lru_cache(maxsize=64)
+def _names_files(struct: type[msgspec.Struct]) -> bool:
+    return any(name.endswith(("_file", "files")) for name in struct.__struct_fields__)
+
+
 def _is_derived(wanted: Any) -> bool:  # noqa: ANN401 - a type form
     meta = get_args(wanted)[1:] if get_origin(wanted) is Annotated else ()
     return any((one.extra or {}).get("derived", False) for one in meta)
@@ -74,7 +88,8 @@ def _is_derived(wanted: Any) -> bool:  # noqa: ANN401 - a type form
 class Decoder:
     """Decodes one file. Problems are collected, nothing is raised.
 
-    ``written`` has the keys that the file gives, each with its struct, path and value. ``shown`` has the harmless
+    ``written`` has the keys that the file gives, each with its struct, path and value. ``built`` has the structs that
+    may name files. ``shown`` has the harmless
     text of every scalar that became a secret, by the node's identity.
     """
 
@@ -83,6 +98,7 @@ class Decoder:
         self.problems: list[Problem] = []
         self.untold = 0
         self.written: list[tuple[type[msgspec.Struct], str, str, object]] = []
+        self.built: list[Built] = []
         self.shown: dict[int, str] = {}
         # A node is decoded once per type, so aliases of aliases cost nothing. Holding the nodes keeps the ids valid.
         self._done: dict[tuple[int, Any], tuple[Node, Any]] = {}
@@ -219,7 +235,12 @@ class Decoder:
             if info.required and key not in values:
                 choices = f" (one of: {', '.join(wanted)})" if issubclass(wanted, StrEnum) else ""
                 values[key] = self.refuse(node, path, f"{key} missing{choices}")
-        return FAILED if FAILED in values.values() else self.build(kind, values, entries, node, path)
+        if FAILED in values.values():
+            return FAILED
+        value = self.build(kind, values, entries, node, path)
+        if value is not FAILED and _names_files(kind):
+            self.built.append(Built(value, entries, node, path))
+        return value
 
     def build(
         self,

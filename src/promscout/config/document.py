@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,14 +19,17 @@ from promscout.config.tree import Mapping, Node, Scalar, Sequence, parse_tree
 from promscout.config.unknown import unknown_key
 from promscout.config.values import GlobalConfig, JobConfig
 from promscout.discovery.config import SDConfig, StaticConfig, StaticSDConfig
+from promscout.discovery.file.pattern import check_pattern
 from promscout.discovery.registry import STATIC, SUFFIX, config_type, is_built_in
 from promscout.errors import InvalidValueError
+from promscout.httpclient.tls import join_directory
 from promscout.model.names import NameValidation
 from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import RemoteWriteConfig
 
 _Ruled = TypeVar("_Ruled", ScrapeConfig, RemoteWriteConfig)
 
+_USER: Final = re.compile('"[^"]*@')
 MAX_NODES: Final = 1_000_000
 """Keys, values and lists of a file: ten thousand jobs with a hundred each."""
 
@@ -35,9 +39,18 @@ MAIN_SECTIONS: Final = ("global", "scrape_configs", "scrape_config_files", "remo
 class PlacedJob(msgspec.Struct, frozen=True):
     """A job as one file has it, and where."""
 
+    document: Document
     config: JobConfig
     node: Node
     entries: Entries
+    path: str
+
+
+class PlacedPattern(msgspec.Struct, frozen=True):
+    """A pattern of further files, and where it is given."""
+
+    pattern: str
+    node: Node
     path: str
 
 
@@ -69,7 +82,9 @@ class Document:
             if key in ignored:
                 self.decoder.check_keys(node, key)
             elif key not in known:
-                self.decoder.refuse(key_node, join("", key), unknown_key(key, (*known, *ignored)))
+                elsewhere = key in MAIN_SECTIONS or key in SECTIONS
+                message = "belongs into the main file" if elsewhere else unknown_key(key, (*known, *ignored))
+                self.decoder.refuse(key_node, join("", key), message)
         return ignored & self._sections.keys()
 
     def global_config(self) -> GlobalConfig:
@@ -87,19 +102,27 @@ class Document:
             node, path = (self.decoder.entries(node, path) or {})[key][1], join(path, key)
         self.decoder.refuse(node, path, message)
 
-    def scrape_config_files(self) -> tuple[str, ...]:
+    def scrape_config_files(self) -> list[PlacedPattern]:
         """The patterns of further files, joined with this file's directory."""
-        section = self._sections.get("scrape_config_files")
-        patterns = self.decoder.value(tuple[str, ...], section[1], "scrape_config_files") if section else ()
+        if "scrape_config_files" not in self._sections:
+            return []
+        section = self._sections["scrape_config_files"][1]
+        patterns = self.decoder.value(tuple[str, ...], section, "scrape_config_files")
+        nodes = section.items if isinstance(section, Sequence) else ()
         found = []
-        for pattern in () if patterns is FAILED else patterns:
+        for index, (pattern, node) in enumerate(zip(() if patterns is FAILED else patterns, nodes, strict=False)):
+            path = f"scrape_config_files[{index}]"
             head, _, last = pattern.rpartition("/")
-            if "*" in head or last.count("*") > 1:
-                message = f'invalid scrape config file path "{pattern}": one * is allowed, in the last part'
-                self.decoder.refuse(section[1] if section else None, "scrape_config_files", message)
-            else:
-                found.append(str(self.directory / pattern))
-        return tuple(found)
+            message = "one * is allowed, in the last part" if "*" in head or last.count("*") > 1 else ""
+            try:
+                check_pattern(pattern)
+            except InvalidValueError as error:
+                message = str(error)
+            if message:
+                self.decoder.refuse(node, path, f"invalid scrape config file path {quoted(pattern)}: {message}")
+            elif pattern:
+                found.append(PlacedPattern(join_directory(self.directory, pattern), node, path))
+        return found
 
     def jobs(self, defaults: GlobalConfig) -> list[PlacedJob]:
         """The scrape configs with everything inherited."""
@@ -108,7 +131,7 @@ class Document:
             entries = self.decoder.entries(node, path)
             config = None if entries is None else self._job(entries, node, path, defaults)
             if entries is not None and config is not None:
-                jobs.append(PlacedJob(config, node, entries, path))
+                jobs.append(PlacedJob(self, config, node, entries, path))
         return jobs
 
     def remote_write(self, defaults: GlobalConfig) -> list[RemoteWriteConfig]:
@@ -225,7 +248,7 @@ class Document:
             targets = self._children(fields["targets"][1], join(place, "targets")) if "targets" in fields else []
             for node, below in targets:
                 if isinstance(node, Scalar) and "/" in node.text:
-                    self.decoder.refuse(node, below, f"{quoted(_harmless(node.text))} is not a valid hostname")
+                    self.decoder.refuse(node, below, f"{harmless_address(quoted(node.text))} is not a valid hostname")
 
     def _children(self, node: Node, path: str) -> list[tuple[Node, str]]:
         items = node.items if isinstance(node, Sequence) else ()
@@ -237,14 +260,13 @@ def _static_addresses(config: SDConfig) -> tuple[str, ...]:
     return tuple([address for group in groups for address in group.targets])
 
 
-def _harmless(address: str) -> str:
-    """An address without the user and password that a URL may have in it."""
-    head, at, tail = address.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{tail}" if at and "://" in head else tail if at else address
+def harmless_address(text: str) -> str:
+    """``text`` without the user and password that an address quoted in it may have."""
+    return _USER.sub('"…@', text)
 
 
 def _is_discovery(key: str) -> bool:
     return key == STATIC or key.endswith(SUFFIX)
 
 
-__all__ = ["MAIN_SECTIONS", "SECTIONS", "Document", "PlacedJob"]
+__all__ = ["MAIN_SECTIONS", "SECTIONS", "Document", "PlacedJob", "PlacedPattern"]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from promscout.config.decode import join
-from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJob
+from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJob, PlacedPattern
 from promscout.config.environment import expand
 from promscout.config.inert import has_no_effect
 from promscout.config.source import decode_source, read_source
 from promscout.config.values import Config, GlobalConfig
+from promscout.discovery.file.pattern import expand as expand_pattern
 from promscout.errors import ConfigError, InvalidValueError, Problem
 from promscout.model.frozendict import FrozenDict
 
@@ -39,6 +39,19 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     return _Loader(environment).load(read_source(str(path)), str(path), path.parent)
 
 
+def check_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Load a configuration and look at what it refers to: files, certificates, kubeconfigs, static targets.
+
+    What is found there is among the problems, or among the warnings where it may be meant.
+
+    Raises:
+        ConfigUnreadable, ConfigError: as for :func:`load_config`.
+    """
+    from promscout.config.inspection import inspect  # noqa: PLC0415 - an agent needs none of what this imports
+
+    return _Loader(environment, inspect).load(read_source(str(path)), str(path), path.parent)
+
+
 def parse_config(
     text: str | bytes,
     file: str = "<text>",
@@ -53,11 +66,16 @@ def parse_config(
     return _Loader(environment).load(text if isinstance(text, str) else decode_source(text, file), file, directory)
 
 
+Inspect: TypeAlias = Callable[[Document, Sequence[PlacedJob]], list[str]]
+"""Adds to the problems of a document, and gives warnings."""
+
+
 class _Loader:
     """Puts one configuration together from its files."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], inspect: Inspect | None = None) -> None:
         self._environment = environment
+        self._inspect = inspect
         self._problems: list[Problem] = []
         self._warnings: list[str] = []
         self._documents: list[Document] = []
@@ -70,8 +88,12 @@ class _Loader:
         jobs = self._jobs(main, defaults)
         remote_write = tuple(main.remote_write(defaults))
         for pattern in main.scrape_config_files():
-            jobs += self._further_jobs(pattern, defaults)
+            jobs += self._further_jobs(main, pattern, defaults)
         defaults = self._expand_labels(main, defaults)
+        if self._inspect is not None:
+            for document in self._documents:
+                notes = self._inspect(document, [job for job in jobs if job.document is document])
+                self._warnings += notes if document is main else [f"{document.file}: {note}" for note in notes]
         for document in self._documents:
             self._problems += document.decoder.problems
         if self._problems:
@@ -100,9 +122,18 @@ class _Loader:
         self._documents.append(document)
         return document
 
-    def _further_jobs(self, pattern: str, defaults: GlobalConfig) -> list[PlacedJob]:
+    def _further_jobs(self, main: Document, placed: PlacedPattern, defaults: GlobalConfig) -> list[PlacedJob]:
         jobs: list[PlacedJob] = []
-        for file in sorted(glob.glob(pattern)):  # noqa: PTH207 - an absolute or relative pattern alike
+        try:
+            files = expand_pattern(placed.pattern)
+        except OSError as error:
+            main.decoder.refuse(placed.node, placed.path, f"cannot look for {placed.pattern}: {error.strerror}")
+            return jobs
+        if not files and "*" not in placed.pattern:
+            self._warnings.append(
+                f"line {placed.node.place.line}: {placed.path}: no file is there for {placed.pattern}"
+            )
+        for file in files:
             try:
                 document = self._open(read_source(file), file, Path(file).parent)
             except ConfigError as error:

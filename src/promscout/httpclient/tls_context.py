@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import ExitStack
 from tempfile import NamedTemporaryFile
@@ -11,7 +12,8 @@ import aiohttp
 import msgspec
 
 from promscout.httpclient.credentials import Credential
-from promscout.httpclient.files import Version, read_small, version_of
+from promscout.httpclient.files import Version, version_of
+from promscout.httpclient.reading import check_regular, read_small
 from promscout.httpclient.secret import Secret
 from promscout.httpclient.tls import TLSConfig, TLSVersion
 
@@ -69,7 +71,7 @@ def load_client_certificate(context: ssl.SSLContext, config: TLSConfig) -> None:
         paths = []
         for path, text in ((config.cert_file, config.cert), (config.key_file, config.key.reveal())):
             if path:
-                version_of(path)  # names the missing file, which load_cert_chain does not
+                check_regular(os.stat(path), path)  # noqa: PTH116 - names the file, which load_cert_chain does not
                 paths.append(path)
                 continue
             file = stack.enter_context(NamedTemporaryFile("w", prefix="promscout-", suffix=".pem"))

@@ -11,7 +11,7 @@ from typing import Final
 from promscout.errors import InvalidValueError
 from promscout.httpclient.client import HTTPClient
 from promscout.httpclient.config import Authorization, HTTPClientConfig, TLSConfig
-from promscout.httpclient.files import read_small
+from promscout.httpclient.reading import read_small
 from promscout.kube.context import ContextAccess
 from promscout.kube.exec_credential import ExecCredentials
 from promscout.kube.exec_plugin import ExecPlugin

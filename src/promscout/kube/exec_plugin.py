@@ -15,7 +15,7 @@ import msgspec
 
 from promscout.httpclient.config import URL, Secret, TLSConfig
 from promscout.httpclient.credentials import Credential
-from promscout.httpclient.files import read_small
+from promscout.httpclient.reading import read_small
 from promscout.httpclient.tls_context import load_client_certificate
 from promscout.kube.bounded_process import Outcome, run_bounded
 from promscout.kube.redact import last_words, printable

@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from promscout.errors import InvalidValueError
-from promscout.httpclient.files import read_small
+from promscout.httpclient.reading import read_small
 
 T = TypeVar("T", bound="_Named")
 
