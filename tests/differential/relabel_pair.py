@@ -159,9 +159,7 @@ def rows(data, shared) -> Rows:
 def comparable_urls(scrape_url: str, global_url: str) -> tuple[str, str]:
     """The URLs of a target as far as both must agree.
 
-    Which characters of path and address are written as ``%XX`` is left out, and so is the colon after no scheme. What
-    others would call the target is compared where it can be scraped: http or https, a host, and a number as port.
+    What others would call the target is compared where it can be scraped: http or https, a host, and a number as port.
     """
-    url = unquote(scrape_url)
-    is_usual = re.match(r"https?://([\w.]*|\[[0-9a-f:]+\])(:[0-9]{0,4})?([/?]|\Z)", url) is not None
-    return url.removeprefix(":"), unquote(global_url) if is_usual else ""
+    is_usual = re.match(r"https?://([\w.]*|\[[0-9a-f:]+\])(:[0-9]{0,4})?([/?]|\Z)", scrape_url) is not None
+    return scrape_url, unquote(global_url) if is_usual else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -193,7 +194,8 @@ class _Shape:
         scheme = "" if self._scheme is None else values[self._scheme]
         path = "" if self._path is None else _path(values[self._path])
         query = self._query(values) if self._given or self._params else ""
-        return Target(self._names, values, f"{scheme}://{address}{path}{query}", *durations)
+        start = f"{scheme}://" if scheme else "//"
+        return Target(self._names, values, f"{start}{_host(address)}{path}{query}", *durations)
 
     def _query(self, values: tuple[str, ...]) -> str:
         params = {name: list(given) for name, given in self._params.items()}
@@ -235,10 +237,21 @@ def _positions_unchanged(before: TargetGroup, now: TargetGroup) -> frozenset[int
     )
 
 
+_PLAIN_HOST: Final = re.compile(r"[\w.:\[\]-]+", re.ASCII)
+
+
+def _host(address: str) -> str:
+    """An address as it stands in a URL: nothing in it can end the host and begin something else.
+
+    Source: Go net/url URL.String, escape with encodeHost.
+    """
+    return address if _PLAIN_HOST.fullmatch(address) else quote(address, safe="!$&'()*+,;=:[]<>\"~")
+
+
 @lru_cache(maxsize=1024)
 def _path(path: str) -> str:
     """A metrics path as it stands in a URL; clusters have few."""
-    quoted = quote(path, safe="/:@!$&'()*+,;=~")
+    quoted = path if path == "*" else quote(path, safe="/:@$&+,;=~")
     return quoted if quoted.startswith("/") or not quoted else "/" + quoted
 
 

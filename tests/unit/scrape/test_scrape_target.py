@@ -135,6 +135,26 @@ def test_path_and_parameters_make_the_url(path, params, labels, url):
     assert built.url == url
 
 
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("127.0.0.1:80@127.0.0.2:1", "127.0.0.1:80%40127.0.0.2:1"),  # no user name: credentials stay with the target
+        ("127.0.0.2:1#", "127.0.0.2:1%23"),
+        ("127.0.0.2:1?x=", "127.0.0.2:1%3Fx="),
+        ("[::1]:9090", "[::1]:9090"),
+        ("pod_1.svc-a:80", "pod_1.svc-a:80"),
+        ("h\n:1 é", "h%0A:1%20%C3%A9"),
+    ],
+)
+def test_an_address_is_nothing_but_the_host_of_the_url(address, host):
+    assert build({"__address__": address}).url == f"http://{host}/metrics"
+
+
+def test_without_a_scheme_the_url_starts_at_the_host():
+    rule = RelabelConfig(target_label="__scheme__", replacement="")
+    assert build({"__address__": "h"}, relabel_configs=(rule,)).url == "//h/metrics"
+
+
 def test_the_first_value_of_a_parameter_can_be_relabelled():
     rule = RelabelConfig(source_labels=("__param_target",), target_label="instance")
     params = FrozenDict({"target": ("example", "second")})
