@@ -37,13 +37,13 @@ class ListServer:
 
 
 @asynccontextmanager
-async def list_server() -> AsyncIterator[ListServer]:
-    """A server that listens until the end of the block."""
+async def list_server(port: int = 0) -> AsyncIterator[ListServer]:
+    """A server that listens until the end of the block, on a free port unless one is given."""
     server = ListServer()
     runner = web.ServerRunner(web.Server(server.answer), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         yield server
     finally:

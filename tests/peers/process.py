@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import aiohttp
 import yaml
@@ -78,6 +78,7 @@ class PeerProcess:
 
     program = ""
     ready_path = "/-/ready"
+    environment: ClassVar[dict[str, str]] = {}  # beside PATH, HOME and TZ
 
     def __init__(self, programs: Path, directory: Path, *flags: str) -> None:
         self._path = programs / self.program
@@ -160,7 +161,7 @@ class PeerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TZ": "UTC"},
+                env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TZ": "UTC", **self.environment},
                 start_new_session=True,
             )
         _running.append(self)
