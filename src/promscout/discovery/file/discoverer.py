@@ -78,7 +78,7 @@ class FileDiscoverer:
     Guarantees: a file that is new, changed, replaced or gone shows within ``WATCH_INTERVAL``, however its content is
     reached; every ``refresh_interval`` all are read, whatever they look like. A file that is broken or cannot be read
     keeps the targets that it had, and so does every file while the directory cannot be read. Files are read in a
-    thread: a file system that hangs holds up nobody else.
+    thread: a slow file system does not hold up the event loop.
 
     ``times`` has the modification time of each file that was in order, in seconds.
 
