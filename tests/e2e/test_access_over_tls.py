@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from e2e.tls_front import Authority, TLSFront
+from harness.kube_metrics import Uncounted
 from harness.waiting import until
 from promscout.kube.access import access_by_kubeconfig, access_in_cluster
 from promscout.kube.informer import SharedInformers
@@ -21,7 +22,7 @@ from promscout.sim import resources as sim
 V1 = "client.authentication.k8s.io/v1"
 
 
-class Failures:
+class Failures(Uncounted):
     """Counts failed lists and watches."""
 
     def __init__(self):

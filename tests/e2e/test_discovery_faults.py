@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from harness.kube_metrics import Uncounted
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
 from promscout.kube.informer import SharedInformers
@@ -132,7 +133,7 @@ async def reflecting(*script):
         await runner.cleanup()
 
 
-class Failures:
+class Failures(Uncounted):
     def failed(self, resource):
         assert resource == "pods"
 

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from harness.kube_metrics import Uncounted
 from harness.waiting import until
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
@@ -18,11 +19,20 @@ from promscout.sim import SimCluster
 from promscout.sim import resources as sim
 
 
-class Failures:
-    """Counts failed lists and watches."""
+class Failures(Uncounted):
+    """Counts requests, and failed lists and watches."""
 
     def __init__(self):
         self.count = 0
+        self.statuses = []
+        self.measured = []
+
+    def requested(self, status_code):
+        self.statuses.append(status_code)
+
+    def took(self, endpoint, seconds):
+        assert seconds >= 0
+        self.measured.append(endpoint)
 
     def failed(self, resource):
         self.count += 1
@@ -108,6 +118,22 @@ async def test_lists_longer_than_a_page_arrive_whole(cluster, list_style):
         assert len(informer.store) == 1203
         pages = [one for one in cluster.apiserver.requests if not one.is_watch]
         assert len(pages) == (3 if list_style == "paged lists" else 0)
+
+
+async def test_requests_are_counted_by_status_and_lists_measured_by_path(cluster, list_style):
+    async with _informer(cluster, Scope("default")) as (informer, counted):
+        await informer.wait_synced()
+    assert counted.statuses == ["200"] * len(counted.statuses) != []
+    paged = list_style == "paged lists"
+    assert counted.measured == (["/api/v1/namespaces/%7Bnamespace%7D/pods"] if paged else [])
+
+
+async def test_a_request_that_is_refused_or_not_answered_is_counted_as_such(cluster):
+    cluster.apiserver.faults.forbidden.add("pods")
+    async with _informer(cluster) as (_, counted):
+        await until(lambda: "403" in counted.statuses)
+        await cluster.apiserver.stop()
+        await until(lambda: "<error>" in counted.statuses)
 
 
 async def test_a_scope_narrows_to_a_namespace_and_a_selector(cluster):

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -36,15 +37,28 @@ class WatchBatch(Generic[T]):
     bytes: int
 
 
+class RequestMetrics(Protocol):
+    """What a client counts, as client-go does."""
+
+    def requested(self, status_code: str) -> None:
+        """A request was answered with this status, or ``<error>`` was all that came of it."""
+        ...
+
+    def took(self, endpoint: str, seconds: float) -> None:
+        """A request for a list, or a page of it, is over; ``endpoint`` is its path, ``{namespace}`` for any."""
+        ...
+
+
 class ApiClient:
     """List and watch requests, with every failure as a :class:`KubeError`.
 
     ``url`` is the server's address with an optional path prefix. Credentials, TLS and proxies are the HTTP client's.
     """
 
-    def __init__(self, http: HTTPClient, url: str) -> None:
+    def __init__(self, http: HTTPClient, url: str, metrics: RequestMetrics | None = None) -> None:
         self._http = http
         self.url = url.rstrip("/")
+        self._metrics = metrics
 
     async def list_page(self, resource: Resource[T], scope: Scope, *, limit: int = 0, resume: str = "") -> Page[T]:
         """One page of a list: the first, or the one that ``resume`` (a page's ``next``) names.
@@ -58,9 +72,19 @@ class ApiClient:
             params["limit"] = str(limit)
         if resume:
             params["continue"] = resume
-        async with self._get(resource, scope, params, aiohttp.ClientTimeout(total=LIST_TIMEOUT)) as response:
-            body = await response.read()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with self._get(resource, scope, params, aiohttp.ClientTimeout(total=LIST_TIMEOUT)) as response:
+                body = await response.read()
+        finally:
+            if self._metrics is not None:
+                self._metrics.took(self._endpoint(resource, scope), loop.time() - started)
         return decode_page(body, resource)
+
+    def _endpoint(self, resource: Resource[T], scope: Scope) -> str:
+        """The path of a list, the same for all namespaces."""
+        return quote(urlsplit(self.url).path + resource.path("{namespace}" if scope.namespace else ""))
 
     async def watch(
         self,
@@ -132,6 +156,7 @@ class ApiClient:
         self, resource: Resource[T], scope: Scope, params: dict[str, str], limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A GET of the collection whose transport failures and failure statuses are KubeErrors."""
+        answered = False
         try:
             async with self._http.request(
                 "GET",
@@ -140,13 +165,21 @@ class ApiClient:
                 headers={"Accept": "application/json"},
                 timeout=limits,
             ) as response:
+                answered = True
+                self._requested(str(response.status))
                 if response.status != 200:
                     raise await self._failure(response)
                 yield response
         except KubeError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not answered:
+                self._requested("<error>")
             raise ApiUnreachableError(f"{resource.plural}: {str(error) or type(error).__name__}") from error
+
+    def _requested(self, status_code: str) -> None:
+        if self._metrics is not None:
+            self._metrics.requested(status_code)
 
     @staticmethod
     async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:

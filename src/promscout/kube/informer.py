@@ -74,7 +74,7 @@ class Informer(Generic[T]):
     async def run(self, metrics: ReflectorMetrics) -> None:
         """Keep the store up to date until cancelled."""
         async with self.key.access.client() as http:
-            client = ApiClient(http, self.key.access.url)
+            client = ApiClient(http, self.key.access.url, metrics)
             reflector: Reflector[T] = Reflector(
                 client,
                 self.key.resource,
@@ -106,8 +106,8 @@ class Informer(Generic[T]):
 class SharedInformers:
     """Hands out informers, one per :class:`InformerKey`, as an async context manager.
 
-    Guarantees: an informer runs from its first ``acquire`` until ``LINGER`` seconds after its last ``release``; acquiring
-    it again meanwhile costs nothing and finds a filled store. Leaving the context ends all at once.
+    Guarantees: an informer runs from its first ``acquire`` until ``LINGER`` seconds after its last ``release``;
+    acquiring it again meanwhile costs nothing and finds a filled store. Leaving the context ends all at once.
     """
 
     def __init__(self, metrics: ReflectorMetrics) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from promscout.errors import ApiStatusError, ApiUnreachableError, ExpiredError, KubeError
 from promscout.kube.backoff import Backoff
-from promscout.kube.client import ApiClient, WatchBatch
+from promscout.kube.client import ApiClient, RequestMetrics, WatchBatch
 from promscout.kube.events import WatchEvent
 from promscout.kube.objects import KubeObject, object_key, take_resource_version
 from promscout.kube.resource import Resource, Scope
@@ -41,7 +41,7 @@ _CHANGES: Final = ("ADDED", "MODIFIED")
 _log = EventLog("promscout.kube")
 
 
-class ReflectorMetrics(Protocol):
+class ReflectorMetrics(RequestMetrics, Protocol):
     """What a reflector counts."""
 
     def failed(self, resource: str) -> None:

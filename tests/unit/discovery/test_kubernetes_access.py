@@ -23,7 +23,7 @@ async def test_a_config_without_usable_access_counts_as_failed_until_it_is_or_is
     config = KubernetesSDConfig(role=Role.POD, kubeconfig_file=str(path))
 
     def failed():
-        return registry.get_sample_value("prometheus_sd_failed_configs")
+        return registry.get_sample_value("prometheus_sd_failed_configs", {"name": "scrape"})
 
     async with SharedInformers(metrics) as informers:
         first, second = (

@@ -6,17 +6,13 @@ import asyncio
 
 import pytest
 
+from harness.kube_metrics import Uncounted
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.kube.access import ClusterAccess
 from promscout.kube.informer import LINGER, SharedInformers
 from promscout.kube.resource import PODS, SERVICES, Scope
 
 NOBODY = ClusterAccess("http://127.0.0.1:1", HTTPClientConfig())
-
-
-class Uncounted:
-    def __getattr__(self, _):
-        return lambda *_args, **_named: None
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -61,19 +62,23 @@ class KubernetesDiscoverer:
     async def run(self, publish: Publish) -> None:
         """Publish groups until cancelled."""
         access = await self._access()
-        queue = WorkQueue()
-        with Needs(self._informers, access, self._config) as self.needs:
+        queue = WorkQueue(self._metrics.kubernetes_queue(self._config.role))
+        with closing(queue), Needs(self._informers, access, self._config) as self.needs:
             needs = self.needs
             groups = RoleGroups(needs, self._config, queue, self._metrics)
             await needs.wait(strict=self._strict)
             # What arrived with the first lists is published as one; from here on the queue tells what changed.
-            queue.clear()
+            queue.take_all()
             publish(await _build(groups, groups.keys()))
-            loop = asyncio.get_running_loop()
+            queue.done()
+            loop, event_to_group = asyncio.get_running_loop(), self._metrics.event_to_group[self._config.role]
             while True:
                 keys = await queue.take()
                 publish(await _build(groups, tuple(keys)))
-                self._metrics.kubernetes_published[self._config.role].observe(keys.values(), loop.time())
+                queue.done()
+                now = loop.time()
+                for since in keys.values():
+                    event_to_group.observe(now - since)
 
     async def _access(self) -> ClusterAccess:
         """How to reach the cluster, as soon as the files that say so can be used."""
