@@ -49,7 +49,6 @@ from promscout.model.labels import LabelRow
 from promscout.model.series import SampleBatch
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending, ScrapeContext
-from promscout.scrape.manager import sync_slices
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.target import TargetBuilder
@@ -100,11 +99,6 @@ async def _pool(config: ScrapeConfig, registry: CollectorRegistry) -> AsyncItera
     await pool.close(Ending.SHUTDOWN)
 
 
-def _sync(pool: ScrapePool, groups: Mapping[GroupKey, TargetGroup]) -> None:
-    for part in sync_slices(groups):
-        pool.sync(part)
-
-
 def _cpu(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
@@ -146,7 +140,7 @@ class Parts:
         groups = keyed(map(group_of, pods))
         targets = sum(len(group.targets) for group in groups.values())
         async with _pool(self._config(PODS), CollectorRegistry()) as pool:
-            first = _cpu(lambda: _sync(pool, groups))
+            first = _cpu(lambda: pool.sync(groups))
             resident = _resident() - resident
             kept = [pod for pod in pods if is_kept(pod)]
             sample = kept[:: max(1, len(kept) // CHANGES)]
@@ -249,7 +243,7 @@ class Parts:
         async with _pool(self._config(job), registry) as pool:
             started = time.process_time()
             groups = read_file_groups(groups_file(self._directory, job), shown)
-            _sync(pool, groups)
+            pool.sync(groups)
             cpu, first = time.process_time() - started, length()
             changed = read_file_groups(changed_file(self._directory, job), shown)
             now = {key: group for key, group in changed.items() if groups[key] != group}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -48,7 +49,10 @@ class ScrapeContext:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeOptions:
-    """What the loops of one pool share until the next reload."""
+    """What the loops of one pool share until the next reload.
+
+    Another ``metric_relabeler`` object says that samples may become other series than before, for whatever reason.
+    """
 
     config: ScrapeConfig
     transport: Transport
@@ -76,11 +80,13 @@ class ScrapeLoop:
     """
 
     __slots__ = (
-        "_before",
         "_cache",
+        "_cached_for",
         "_context",
         "_digest",
         "_interval",
+        "_last",
+        "_latest",
         "_options",
         "_report_series",
         "_schedule",
@@ -107,36 +113,53 @@ class ScrapeLoop:
         self._timeout = target.timeout
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: asyncio.Task[None] | None = None
-        self._before: float | None = None  # loop time of the last start
+        # Loop time when the last scrape began; before the first, when the loop did.
+        self._last: float | None = None
+        self._latest = math.inf  # loop time of the first scrape at the latest
         self._options = options
         self._cache: SeriesCache | None = None
+        self._cached_for: Relabeler | None = None
         self._report_series: SeriesTable | None = None
 
     def reconfigure(self, options: ScrapeOptions) -> None:
-        """Use other options from the next scrape on; slots and live series stay."""
-        before, self._cache = self._cache, None
+        """Use other options from now on; slots and live series stay."""
         self._options = options
-        if before is not None:
-            self._series().adopt(before)
+
+    def follow(self, other: ScrapeLoop) -> None:
+        """Keep to the slots of a loop in whose place this one starts.
+
+        After another interval, the first scrape comes no later than the longer of both after the other's last.
+        """
+        self._digest = other._digest
+        self._last = other._last
+        if other._last is not None:
+            self._latest = other._last + max(self._interval, other._interval)
+        if other.target.url == self.target.url:
+            self.last = other.last
 
     def take_over(self, other: ScrapeLoop) -> None:
-        """Continue the series of a loop that is about to be stopped as REPLACED: they do not turn stale."""
+        """Follow a loop that has ended as REPLACED, and continue its series: they do not turn stale."""
+        self.follow(other)
         self._stream = other._stream
-        self._cache = None
-        if other._cache is not None:
-            self._series().adopt(other._cache)
+        self._cache, other._cache = other._cache, None
+        self._cached_for = other._cached_for
         self._report_series = other._report_series  # labels and stream are the same
 
     def _series(self) -> SeriesCache:
         """The series of this target; made when first needed, since most of a large pool waits long."""
-        if self._cache is None:
+        relabeler = self._options.metric_relabeler
+        if self._cache is None or self._cached_for is not relabeler:
             config = self._options.config
+            before = self._cache
             self._cache = SeriesCache(
                 self._stream,
                 self._labels(),
                 honor_timestamps=config.honor_timestamps,
                 track_timestamps=config.track_timestamps_staleness,
             )
+            self._cached_for = relabeler
+            if before is not None:
+                self._cache.adopt(before)
         return self._cache
 
     def _labels(self) -> SampleLabels:
@@ -148,18 +171,20 @@ class ScrapeLoop:
     def start(self) -> None:
         """Scrape at every slot from now on, until stopped."""
         now = asyncio.get_running_loop().time()
-        self._schedule = Schedule(self._digest, self._interval, self._context.clock.now_ms(), now)
+        if self._last is None:
+            self._last = now
+        self._schedule = Schedule(self._digest, self._interval, self._context.clock.now_ms(), now, self._latest)
         self._wait()
 
-    def stop(self, ending: Ending) -> None:
-        """Scrape no more. A scrape under way is cancelled; ``ended`` waits for that."""
+    def stop(self, ending: Ending, *, finish: bool = False) -> None:
+        """Scrape no more. A scrape under way is cancelled, or with ``finish`` completed; ``ended`` waits for that."""
         self.ending = ending
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._under_way is None:
             self._end()
-        else:
+        elif not finish:
             self._under_way.cancel()
 
     async def ended(self) -> None:
@@ -181,9 +206,9 @@ class ScrapeLoop:
     def _due(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        if self._before is not None:
-            self._context.metrics.interval_length(str(self._interval)).observe(started - self._before)
-        self._before = started
+        if self.scrapes and self._last is not None:
+            self._context.metrics.interval_length(str(self._interval)).observe(started - self._last)
+        self._last = started
         timestamp_ms = self._schedule.timestamp(self._context.clock.now_ms())
         self._timer = None
         self._under_way = loop.create_task(self._scrape(timestamp_ms), name=f"scrape {self.target.url}")
@@ -222,7 +247,7 @@ class ScrapeLoop:
         self._log_change(report)
         self.last = report
         self.scrapes += 1
-        if self.scrapes == 1:
+        if self.scrapes == 1 and self._latest == math.inf:  # others only go on
             self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)
         if self._report_series is None:
             self._report_series = report_series(self._stream, self._labels())

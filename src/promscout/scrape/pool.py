@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
+from typing import Final
 
 import msgspec
 
 from promscout.logs import EventLog
 from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelSet, label_set
-from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.loop import Ending, ScrapeContext, ScrapeLoop, ScrapeOptions
+from promscout.scrape.handover import Handover
+from promscout.scrape.loop import Ending, ScrapeContext, ScrapeLoop
+from promscout.scrape.setup import PoolSetup
 from promscout.scrape.target import Built, Refused, Target, TargetBuilder
 from promscout.scrape.transport import Transport
 from promscout.supervisor import Supervisor
@@ -21,11 +26,28 @@ from promscout.supervisor import Supervisor
 _log = EventLog("promscout.scrape")
 
 
+SLICE_SECONDS: Final = 0.01
+"""How long a slice of a large sync or reload takes: whatever else is due comes between two, scrapes above all."""
+
+_BUILT_AT_ONCE: Final = 50
+"""Targets built between two looks at the time."""
+
+
 class _Members(msgspec.Struct, frozen=True, gc=False):
-    """A group and what became of each of its targets."""
+    """A group, what became of each of its targets, and what built them."""
 
     group: TargetGroup
     built: tuple[Built, ...]
+    builder: TargetBuilder
+
+
+class _Building(msgspec.Struct, frozen=True):
+    """A group that is being built: what its targets have become so far, which is in the pool, and what is to come."""
+
+    key: GroupKey
+    group: TargetGroup
+    rest: Iterator[Built]
+    built: list[Built] = []
 
 
 class ActiveTarget:
@@ -43,33 +65,40 @@ class ScrapePool:
     """The targets of one job, kept equal to its target groups.
 
     Guarantees: a sync costs what the changed groups cost; a target whose identity stays is not touched, wherever it is
-    discovered now; equal targets of several groups are one loop, until the last of them goes; a refused target harms
-    no other; what relabelling dropped takes no memory beyond its group.
+    discovered now and whatever else is configured; equal targets of several groups are one loop, until the last of them
+    goes; a target that comes in place of another, with the same labels or the same URL, keeps its slots, and with the
+    same labels its series; a refused target harms no other; what relabelling dropped takes no memory beyond its group.
+
+    Changes are noted by ``put`` and ``use`` and carried out by ``settle``, slice by slice; loops start and stop only
+    when everything is built, so that slices are no reason to lose anything. ``sync`` and ``reload`` do it all at once.
 
     Source: prometheus v3.x scrape/scrape.go scrapePool.
     """
 
-    def __init__(self, config: ScrapeConfig, context: ScrapeContext) -> None:
-        self.config = config
+    def __init__(self, config: ScrapeConfig, context: ScrapeContext, setup: PoolSetup | None = None) -> None:
+        self.setup = setup or PoolSetup.of(config, context.transport)
         self._context = context
+        self._due: OrderedDict[GroupKey, TargetGroup] = OrderedDict()  # the first can be taken out cheaply
+        self._building: _Building | None = None
         self._groups: dict[GroupKey, _Members] = {}
         self._active: dict[Target, ActiveTarget] = {}
         self._dropped = 0
-        self._ending: dict[Target, ScrapeLoop] = {}
+        self._handover = Handover(self._active)
+        self._synced = False  # since loops were started and stopped last
+        self._spent = 0.0
         self._transports: Supervisor[Transport] = Supervisor(f"transport of {config.job_name}")
-        self._use(config)
+        transport = self.setup.options.transport
+        self._transports.start(transport, transport.run)
         context.metrics.pools.inc()
 
-    def _use(self, config: ScrapeConfig) -> None:
-        self.config = config
-        self._builder = TargetBuilder(config)
-        transport = self._context.transport(config)
-        self._transports.start(transport, transport.run)
-        self._options = ScrapeOptions(config, transport, Relabeler(config.metric_relabel_configs))
+    @property
+    def config(self) -> ScrapeConfig:
+        """The configuration in force."""
+        return self.setup.config
 
     @property
     def active(self) -> Mapping[Target, ActiveTarget]:
-        """The targets that are scraped."""
+        """The targets that are scraped, and those without places, which are about to be no more."""
         return self._active
 
     @property
@@ -85,98 +114,155 @@ class ScrapePool:
         for members in tuple(self._groups.values()):
             for position, built in enumerate(members.built):
                 if built is None:
-                    yield label_set(self._builder.discovered_labels(members.group, position))
+                    yield label_set(self.setup.builder.discovered_labels(members.group, position))
 
     def discovered_labels(self, active: ActiveTarget) -> LabelSet:
-        """The labels of an active target before relabelling, where it was found last, as Prometheus shows them."""
+        """The labels of an active target before relabelling, where it was found last, as Prometheus shows them.
+
+        Its own labels while its group is about to come or go.
+        """
         target = active.loop.target
         members = self._groups.get(active.seen_in)
         if members is None or target not in members.built:
-            active.seen_in, members = next(item for item in self._groups.items() if target in item[1].built)
+            found = next((item for item in self._groups.items() if target in item[1].built), None)
+            if found is None:
+                return target.all_labels
+            active.seen_in, members = found
         position = len(members.built) - 1 - members.built[::-1].index(target)
-        return label_set(self._builder.discovered_labels(members.group, position))
+        return label_set(self.setup.builder.discovered_labels(members.group, position))
 
     def sync(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
         """Take over changed groups; an empty group removes its predecessor."""
-        started = time.perf_counter()
-        self._rebuild(changed.items(), reuse=True)
-        metrics, job = self._context.metrics, self.config.job_name
-        metrics.pool_syncs.labels(job).inc()
-        metrics.pool_targets.labels(job).set(len(self._active))
-        metrics.sync_length.labels(job).observe(time.perf_counter() - started)
+        self.put(changed)
+        while not self.settle():
+            pass
 
     def reload(self, config: ScrapeConfig) -> None:
-        """Go on under another configuration of the same job.
+        """Go on under another configuration of the same job."""
+        self.use(self.setup.changed_to(config, self._context.transport))
+        while not self.settle():
+            pass
+
+    def put(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
+        """Note changed groups for the next ``settle``; an empty group removes its predecessor."""
+        self._due.update(changed)
+        if self._building is not None and self._building.key in changed:
+            self._leave(self._building.built)
+            self._building = None
+        self._synced = True
+        self._context.metrics.pool_syncs.labels(self.config.job_name).inc()
+
+    def use(self, setup: PoolSetup) -> None:
+        """Go on under another configuration, which ``setup.changed_to`` made, with the next ``settle``.
 
         Loops of targets whose identity stays go on with their slots and series; a scrape under way is finished.
         """
-        before = self._options
-        self._use(config)
-        before.transport.retire()
+        before, self.setup = self.setup, setup
+        transport = setup.options.transport
+        if transport is not before.options.transport:
+            self._transports.start(transport, transport.run)
+            before.options.transport.retire()
         for active in self._active.values():
-            active.loop.reconfigure(self._options)
-        self._rebuild([(key, members.group) for key, members in self._groups.items()], reuse=False)
+            active.loop.reconfigure(setup.options)
+        if setup.builder is not before.builder:
+            due = OrderedDict((key, members.group) for key, members in self._groups.items())
+            if self._building is not None:
+                due[self._building.key] = self._building.group
+                self._leave(self._building.built)
+                self._building = None
+            self._due = due | self._due
         self._context.metrics.pool_reloads.inc()
-        self._context.metrics.pool_targets.labels(config.job_name).set(len(self._active))
+
+    def settle(self) -> bool:
+        """Carry out what was noted, for ``SLICE_SECONDS`` or little more; True when nothing is left."""
+        started = time.perf_counter()
+        until = started + SLICE_SECONDS
+        while not (done := not (self._build_some() or self._handover.step())) and time.perf_counter() < until:
+            pass
+        self._spent += time.perf_counter() - started
+        if done:
+            metrics, job = self._context.metrics, self.config.job_name
+            metrics.pool_targets.labels(job).set(len(self._active))
+            if self._synced:
+                metrics.sync_length.labels(job).observe(self._spent)
+            self._synced, self._spent = False, 0.0
+        return done
 
     async def close(self, ending: Ending) -> None:
-        """Stop every loop and wait until all have ended; with ``REMOVED``, their series turn stale."""
+        """Stop every loop and wait until all have ended; with ``REMOVED``, their series turn stale, slice by slice."""
         if ending is Ending.REMOVED:
             # At once: another pool of the same name may come before the last scrape has ended.
             self._context.metrics.forget(self.config.job_name)
+        loops = self._handover.close(ending)
+        until = time.perf_counter() + SLICE_SECONDS
         for active in self._active.values():
             active.loop.stop(ending)
-        for loop in (*self._ending.values(), *(active.loop for active in self._active.values())):
+            loops.append(active.loop)
+            if ending is Ending.REMOVED and time.perf_counter() >= until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE_SECONDS
+        for loop in loops:
             await loop.ended()
         await self._transports.close()
 
-    def _rebuild(self, groups: Iterable[tuple[GroupKey, TargetGroup]], *, reuse: bool) -> None:
-        """Replace groups, then start and stop the loops that differ.
+    def _build_some(self) -> bool:
+        """Build a few targets of a group that is due, and put the group in its place once all are there."""
+        building, self._building = self._building, None
+        if building is None:
+            if not self._due:
+                return False
+            building = self._begin(*self._due.popitem(last=False))
+        for one in islice(building.rest, _BUILT_AT_ONCE):
+            building.built.append(self._enter(one, building))
+        if len(building.built) < len(building.group.targets):
+            self._building = building
+        else:
+            self._replace(building)
+        return True
 
-        ``reuse`` keeps what became of targets that did not change; not after the rules did.
-        """
-        lost: dict[Target, None] = {}
-        gained: dict[Target, None] = {}
-        for key, group in groups:
-            before = self._groups.pop(key, None)
-            if before is not None:
-                self._leave(before, lost)
-            if not group.is_empty:
-                self._enter(key, group, before if reuse else None, gained)
-        self._start_and_stop(lost, gained)
+    def _begin(self, key: GroupKey, group: TargetGroup) -> _Building:
+        """Begin to build ``group``. Targets that did not change since the same builder met them are kept."""
+        builder, before = self.setup.builder, self._groups.get(key)
+        if before is None or before.builder is not builder:
+            return _Building(key, group, builder.build(group))
+        return _Building(key, group, builder.build(group, before.group, before.built))
 
-    def _leave(self, members: _Members, lost: dict[Target, None]) -> None:
-        for built in members.built:
+    def _replace(self, building: _Building) -> None:
+        """Put a group that is built in the place of its predecessor; an empty one just removes it."""
+        before = self._groups.pop(building.key, None)
+        if before is not None:
+            self._leave(before.built)
+        built = building.built
+        if built:
+            kept = tuple(built) if any(built) else _all_dropped(len(built))
+            self._groups[building.key] = _Members(building.group, kept, self.setup.builder)
+
+    def _leave(self, places: Iterable[Built]) -> None:
+        for built in places:
             if isinstance(built, Target):
-                self._active[built].places -= 1
-                lost[built] = None
+                active = self._active[built]
+                active.places -= 1
+                if not active.places:
+                    self._handover.lose(built)
             elif built is None:
                 self._dropped -= 1
 
-    def _enter(self, key: GroupKey, group: TargetGroup, before: _Members | None, gained: dict[Target, None]) -> None:
-        build = self._builder.build
-        built = tuple(build(group) if before is None else build(group, before.group, before.built))
-        if not any(built):
-            self._groups[key] = _Members(group, _all_dropped(len(built)))
-            self._dropped += len(built)
-            return
-        places: list[Built] = []
-        for position, one in enumerate(built):
-            place = one
-            if isinstance(one, Target):
-                active = self._active.get(one)
-                if active is None:
-                    active = self._active[one] = ActiveTarget(ScrapeLoop(one, self._options, self._context))
-                    gained[one] = None
-                active.places += 1
-                active.seen_in = key
-                place = active.loop.target  # of equal targets one is kept
-            elif one is None:
-                self._dropped += 1
-            else:
-                self._refuse(group, position, one)
-            places.append(place)
-        self._groups[key] = _Members(group, tuple(places))
+    def _enter(self, built: Built, building: _Building) -> Built:
+        """Take in what became of the next target of a group; of equal targets one is kept."""
+        if isinstance(built, Target):
+            active = self._active.get(built)
+            if active is None:
+                loop = ScrapeLoop(built, self.setup.options, self._context)
+                active = self._active[built] = ActiveTarget(loop)
+                self._handover.gain(built)
+            active.places += 1
+            active.seen_in = building.key
+            return active.loop.target
+        if built is None:
+            self._dropped += 1
+        else:
+            self._refuse(building.group, len(building.built), built)
+        return built
 
     def _refuse(self, group: TargetGroup, position: int, refused: Refused) -> None:
         self._context.metrics.sync_failed.labels(self.config.job_name).inc()
@@ -187,38 +273,6 @@ class ScrapePool:
             target=position,
             reason=refused.reason,
         )
-
-    def _start_and_stop(self, lost: Iterable[Target], gained: Iterable[Target]) -> None:
-        removed = [self._active.pop(target).loop for target in lost if not self._active[target].places]
-        # Several with the same labels write the same series: one of them hands it over.
-        predecessors = {loop.target.labels: loop for loop in removed} if gained else {}
-        replaced = set()
-        for target in gained:
-            loop = self._active[target].loop
-            before = predecessors.pop(target.labels, None) if predecessors else None
-            if before is not None:
-                loop.take_over(before)
-                replaced.add(before)
-            self._start(loop)
-        for loop in removed:
-            self._stop(loop, Ending.REPLACED if loop in replaced else Ending.REMOVED)
-
-    def _start(self, loop: ScrapeLoop) -> None:
-        """Start a loop, once the one before of the same identity has ended."""
-        before = self._ending.get(loop.target)
-        if before is None:
-            loop.start()
-        else:
-            before.when_ended(lambda: None if loop.ending else loop.start())
-
-    def _stop(self, loop: ScrapeLoop, ending: Ending) -> None:
-        loop.stop(ending)
-        self._ending[loop.target] = loop
-        loop.when_ended(lambda: self._ended(loop))
-
-    def _ended(self, loop: ScrapeLoop) -> None:
-        if self._ending.get(loop.target) is loop:
-            del self._ending[loop.target]
 
 
 @lru_cache(maxsize=256)

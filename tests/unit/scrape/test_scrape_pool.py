@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.virtual_time import VirtualClock, VirtualTimeLoop
+from promscout.httpclient.config import BasicAuth
 from promscout.model.duration import Duration
+from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
 from promscout.model.labels import label_set
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
+from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending, ScrapeLoop
 from promscout.scrape.pool import ScrapePool
+from promscout.scrape.setup import FOR_FETCHING, FOR_ONE_SCRAPE, FOR_SERIES, FOR_TARGETS
 from promscout.scrape.target import Target, TargetBuilder
 from unit.scrape.fakes import STALE, FakeTransport, Recorder, config, context
 
@@ -35,6 +40,8 @@ def group(*targets, **labels):
 
 
 GONE = TargetGroup("g")
+RENAME = RelabelConfig(target_label="instance", replacement="renamed")
+PARAMS = FrozenDict({"x": ("1",)})
 
 
 class Running:
@@ -43,9 +50,9 @@ class Running:
     def __init__(self, clock, **options):
         self.recorder = Recorder()
         self.transports = []
-        self.pool = ScrapePool(config(**options), context(self.recorder, clock, self._transport))
+        self.pool = ScrapePool(config(**options), context(self.recorder, clock, self.connect))
 
-    def _transport(self, _):
+    def connect(self, _):
         self.transports.append(FakeTransport("a 1\n"))
         return self.transports[-1]
 
@@ -58,11 +65,21 @@ class Running:
         return {dict(target.all_labels)["__address__"]: one.loop for target, one in self.pool.active.items()}
 
     @property
+    def under_way(self):
+        """How many scrapes are."""
+        return sum(task.get_name().startswith("scrape ") for task in asyncio.all_tasks())
+
+    async def until(self, condition):
+        async with asyncio.timeout(1000):
+            while not condition():  # noqa: ASYNC110 - no event is set
+                await asyncio.sleep(0.1)
+
+    @property
     def alive(self):
         """Loops that wait for a slot or scrape, known to the pool or not."""
         timers = asyncio.get_running_loop()._scheduled
         waiting = sum(isinstance(getattr(one._callback, "__self__", None), ScrapeLoop) for one in timers)
-        return waiting + sum(task.get_name().startswith("scrape ") for task in asyncio.all_tasks())
+        return waiting + self.under_way
 
     async def scraped(self, scrapes=1):
         async with asyncio.timeout(1000):
@@ -196,7 +213,7 @@ async def test_a_reload_keeps_loops_whose_identity_stays_and_their_slots(clock):
         it.pool.sync({KEY: group("a", "b")})
         await it.scraped()
         before = it.loops
-        it.pool.reload(config(sample_limit=100, relabel_configs=(drop("b"),)))
+        it.pool.reload(config(enable_compression=False, relabel_configs=(drop("b"),)))
         assert it.loops == {"a": before["a"]}
         assert it.pool.dropped_count == 1
         await it.scraped(3)
@@ -220,14 +237,24 @@ async def test_a_reload_that_adds_a_label_ends_the_old_series_and_begins_new_one
         assert [labels.get("env") for labels, _, value in it.recorder.samples if value is STALE] == [None] * 6
 
 
-async def test_a_reload_with_another_interval_goes_on_with_the_same_series(clock):
-    async with running(clock) as it:
-        it.pool.sync({KEY: group("a")})
-        await it.scraped()
-        it.pool.reload(config(scrape_interval=Duration(60)))
-        await it.scraped()
+@pytest.mark.parametrize(("before", "after"), [(10, 60), (60, 10), (10, 15), (15, 10), (60, 59), (10, 10)])
+async def test_a_reload_with_another_interval_goes_on_with_the_same_series_and_without_a_gap(before, after, clock):
+    targets = [f"h{number}" for number in range(30)]
+    async with running(clock, scrape_interval=Duration(before)) as it:
+        it.pool.sync({KEY: group(*targets)})
+        await it.scraped(2)
+        it.pool.reload(config(scrape_interval=Duration(after)))
+        reloaded = clock.now_ms()
+        await asyncio.sleep(4 * after)
         assert it.recorder.names(STALE) == []
-        assert it.up() == [1, 1]
+        assert it.alive == 30
+        for target in targets:
+            times = [at for at, _ in it.recorder.of("up", instance=target)]
+            steps = [later - earlier for earlier, later in pairwise(times)]
+            assert min(steps) > 0
+            assert max(steps) <= max(before, after) * 1000 + 1000
+            new = [at for at in times if at >= reloaded][1:]
+            assert {later - earlier for earlier, later in pairwise(new)} == {after * 1000}, "then at their slots"
 
 
 @pytest.mark.parametrize(("ending", "stale"), [(Ending.SHUTDOWN, False), (Ending.REMOVED, True)])
@@ -237,6 +264,106 @@ async def test_closing_ends_every_loop_with_markers_only_when_the_job_is_gone(en
         await it.scraped()
     assert (it.recorder.names(STALE) != []) is stale
     assert it.alive == 0
+
+
+async def test_a_reload_that_adds_a_label_keeps_the_slots(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group(*[f"h{number}" for number in range(20)])})
+        await it.scraped()
+        it.pool.reload(config(relabel_configs=(RelabelConfig(target_label="env", replacement="x"),)))
+        await it.scraped(2)
+        for number in range(20):
+            times = [at for at, value in it.recorder.of("up", instance=f"h{number}") if value is not STALE]
+            assert {later - earlier for earlier, later in pairwise(times)} == {10_000}
+
+
+async def test_a_reload_finishes_the_scrapes_that_are_under_way(clock):
+    async with running(clock) as it:
+        it.transports[0].bodies = [3]  # seconds
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        renamed = {"relabel_configs": (RENAME,)}
+        for options in ({"scrape_interval": Duration(20)}, renamed, renamed | {"params": PARAMS}):
+            await it.until(lambda: it.under_way)
+            it.pool.reload(config(**options))
+            await asyncio.sleep(4)
+        await it.scraped()
+        assert it.up(instance="a") == [1, 1, 1, STALE]
+        assert it.up(instance="renamed") == [1, 1]
+
+
+async def test_reloads_and_syncs_while_a_last_scrape_is_finished_end_in_one_loop_with_one_series(clock):
+    async with running(clock) as it:
+        it.transports[0].bodies = [4]  # seconds
+        it.pool.sync({KEY: group("a")})
+        await it.until(lambda: it.under_way)
+        for interval in (20, 30, 10, 20):
+            it.pool.reload(config(scrape_interval=Duration(interval)))
+            await asyncio.sleep(0.5)
+            assert it.alive == 1, "the one that finishes its scrape"
+        await it.scraped(3)
+        assert it.up() == [1] * 4
+        await it.until(lambda: it.under_way)
+        it.pool.reload(config(scrape_interval=Duration(10)))
+        it.pool.sync({KEY: GONE})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert it.alive == 0
+        assert it.up()[-1] is STALE
+
+
+async def test_closing_stops_a_scrape_that_was_to_be_finished_for_another_loop(clock):
+    for ending, last in ((Ending.SHUTDOWN, 1), (Ending.REMOVED, STALE)):
+        async with running(clock, ending) as it:
+            it.transports[0].bodies = [4]  # seconds
+            it.pool.sync({KEY: group("a")})
+            await it.scraped()
+            await it.until(lambda: it.under_way)
+            it.pool.reload(config(scrape_interval=Duration(20)))
+        assert it.up()[-1] is last or it.up()[-1] == last
+
+
+async def test_options_that_concern_no_target_leave_targets_series_and_connections_alone(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a")})
+        await it.scraped()
+        it.pool.reload(config(sample_limit=100))
+        await it.scraped(2)
+        it.pool.reload(config(sample_limit=100, relabel_configs=(drop("b"),)))
+        await it.scraped(3)
+        (_,) = it.transports
+        assert not it.transports[0].retired
+        tables = {id(batch.series) for batch in it.recorder.batches}
+        assert len(tables) == 2, "what the target exposes, and the report"
+
+
+def test_what_options_concern_names_options_that_there_are():
+    lists = (FOR_TARGETS, FOR_FETCHING, FOR_SERIES, FOR_ONE_SCRAPE)
+    assert frozenset().union(*lists) <= frozenset(ScrapeConfig.__struct_fields__)
+    assert sum(map(len, lists)) == len(frozenset().union(*lists))
+
+
+class Groups(TargetBuilder):
+    """Counts the targets that it builds."""
+
+    built = 0
+
+    def build(self, *args):
+        for one in super().build(*args):
+            Groups.built += 1
+            yield one
+
+
+async def test_targets_are_built_again_only_when_an_option_concerns_them(clock, monkeypatch):
+    monkeypatch.setattr("promscout.scrape.setup.TargetBuilder", Groups)
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b")})
+        Groups.built = 0
+        it.pool.reload(config(basic_auth=BasicAuth(username="u")))
+        it.pool.reload(config(metric_relabel_configs=(drop("x"),), label_limit=3))
+        assert Groups.built == 0
+        it.pool.reload(config(metrics_path="/m"))
+        assert Groups.built == 2
 
 
 # The model: whatever came before, the pool is what the groups that are there now make of it.
@@ -274,6 +401,67 @@ def test_after_any_changes_the_pool_is_what_a_rebuild_would_make(steps):
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(run())
+
+
+SLICED = st.lists(
+    st.one_of(
+        st.dictionaries(KEYS, GROUPS, min_size=1),
+        RULES,
+        st.sampled_from([10, 20]).map(Duration),
+        st.integers(0, 4),
+        st.just("all"),
+    ),
+    max_size=25,
+)
+
+
+@given(SLICED)
+@settings(max_examples=150, deadline=None)
+def test_changes_in_the_midst_of_others_end_in_what_a_rebuild_would_make(steps):
+    async def run():
+        async with running(VirtualClock()) as it:
+            groups, chosen, mixed = {}, {}, False
+            held = _holders(it)
+            for step in (*steps, "all"):
+                if step == "all":
+                    while not it.pool.settle():
+                        pass
+                    await asyncio.sleep(0)
+                    _compare(it, groups, TargetBuilder(config(**chosen)))
+                    before, held = held, _holders(it)
+                    if not mixed:
+                        _no_marker(it, [one for one in held if before[one] == 1])
+                    mixed = False
+                    it.recorder.batches.clear()
+                    await asyncio.sleep(25)
+                elif isinstance(step, int):
+                    mixed = True  # loops may have been stopped in the meantime
+                    for _ in range(step):
+                        it.pool.settle()
+                    await asyncio.sleep(step * 3)
+                elif isinstance(step, dict):
+                    groups |= step
+                    it.pool.put(step)
+                else:
+                    chosen["relabel_configs" if isinstance(step, tuple) else "scrape_interval"] = step
+                    it.pool.use(it.pool.setup.changed_to(config(**chosen), it.connect))
+                for active in it.pool.active.values():
+                    it.pool.discovered_labels(active)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("promscout.scrape.pool.SLICE_SECONDS", 0)
+        runner.run(run())
+
+
+def _holders(it):
+    """How many targets have each set of labels."""
+    return Counter(target.labels for target in it.pool.active)
+
+
+def _no_marker(it, kept):
+    ended = [labels for labels, _, value in it.recorder.samples if value is STALE and labels["__name__"] == "up"]
+    for labels in kept:
+        assert {"__name__": "up", **dict(labels)} not in ended, "its series live on"
 
 
 def _compare(it, groups, builder):
