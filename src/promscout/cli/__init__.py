@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C before, or without, an end in good order: as shells have it."""
 
+_AUTO_RELOAD: Final = "--auto-reload"
+
 _BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the ``promscout`` command; ends by ``SystemExit`` with the exit code."""
     options = vars(_parser().parse_args(arguments))
+    name = "_".join(filter(None, (options.pop("command"), options.pop("subcommand", ""))))
     with _cheap_imports():
-        command = import_module(f"{__name__}.{options.pop('command')}")
+        command = import_module(f"{__name__}.{name}")
     try:
         sys.exit(command.execute(**options))
     except KeyboardInterrupt:
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_check(commands)
+    _add_config(commands)
     _add_demo(commands)
     return parser
 
@@ -104,6 +108,14 @@ def _add_run(commands: Commands) -> None:
         default=False,
         help="give a Kubernetes job no targets before every resource it may show is there, as Prometheus does",
     )
+    parser.add_argument(
+        _AUTO_RELOAD,
+        metavar="INTERVAL",
+        type=_duration,
+        nargs="?",
+        const="30s",
+        help="look that often whether CONFIG or a file that it includes has changed, and read it again (30s if not given)",
+    )
     _add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
     _add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
 
@@ -122,6 +134,35 @@ def _add_check(commands: Commands) -> None:
     )
     parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
     _add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
+
+
+def _add_config(commands: Commands) -> None:
+    parser = _add_command(commands, "config", "Show a configuration, or lay it out anew.", "those of the commands")
+    below = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    show = _add_command(
+        below,
+        "show",
+        "Print a configuration without its comments; every secret as <secret>.",
+        "0 printed, 1 the configuration cannot be used, 2 it cannot be read",
+    )
+    show.add_argument("config", metavar="CONFIG", type=Path, help="a Prometheus configuration file")
+    show.add_argument(
+        "--effective",
+        action="store_true",
+        help="with all defaults, what jobs inherit, the jobs of scrape_config_files, and absolute file names",
+    )
+    fmt = _add_command(
+        below,
+        "fmt",
+        "Lay out configuration files: indentation, blanks and empty lines; comments and values stay as they are.",
+        "0 done, or nothing to do; 1 --check or --diff found differences, or a file is not YAML; "
+        "2 a file cannot be read or written",
+    )
+    fmt.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a YAML file")
+    how = fmt.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="only name the files that are laid out otherwise")
+    how.add_argument("--diff", action="store_true", help="show what would change")
+    how.add_argument("--write", action="store_true", help="change the files (default: print to standard output)")
 
 
 def _add_demo(commands: Commands) -> None:

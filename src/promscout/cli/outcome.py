@@ -37,3 +37,9 @@ def say_problem(problem: Problem) -> None:
     if problem.path:
         parts.append(paint(f"{problem.path}:", Style.CYAN))
     print(*parts, problem.message, file=sys.stderr)  # noqa: T201 - the command's output
+
+
+def say_warning(file: str, warning: str) -> None:
+    """Tell people what they should know about a configuration that can be used."""
+    paint = Painter(sys.stderr)
+    print(paint(f"{file}: warning:", Style.YELLOW), warning, file=sys.stderr)  # noqa: T201 - the command's output

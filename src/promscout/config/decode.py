@@ -28,7 +28,9 @@ FAILED: Final = object()
 Entries: TypeAlias = dict[str, tuple[Node, Node]]
 """Key → key node and value node."""
 
-_KINDS: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
+KINDS: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
+"""What messages call nodes."""
+
 _BASIC: Final[dict[Any, Callable[[Scalar], object]]] = {bool: to_bool, int: to_int, float: to_float, str: to_text}
 _LONGEST_KEY: Final = 80
 _LONGEST_MESSAGE: Final = 500
@@ -69,7 +71,8 @@ def _shape_of(wanted: Any) -> _Shape:  # noqa: ANN401 - a type form
 
 
 @lru_cache(maxsize=64)
-def _fields_of(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, msgspec.structs.FieldInfo]]:
+def fields_of(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, msgspec.structs.FieldInfo]]:
+    """The fields that a file may give, each with its type and what else is known of it."""
     hints = get_type_hints(struct, include_extras=True)
     infos = msgspec.structs.fields(struct)
     return {info.name: (hints[info.name], info) for info in infos if not _is_derived(hints[info.name])}
@@ -131,7 +134,7 @@ class Decoder:
 
     def _read_entries(self, node: Node, path: str) -> Entries | None:
         if not isinstance(node, Mapping):
-            self.refuse(node, path, f"expected a mapping, got {_KINDS[type(node)]}")
+            self.refuse(node, path, f"expected a mapping, got {KINDS[type(node)]}")
             return None
         own: Entries = {}
         merged: Entries = {}
@@ -191,7 +194,7 @@ class Decoder:
             entries = self.entries(node, path)
             return FAILED if entries is None else self.struct(shape.kind, entries, node, path)
         if not isinstance(node, Scalar):
-            return self.refuse(node, path, f"expected a single value, got {_KINDS[type(node)]}")
+            return self.refuse(node, path, f"expected a single value, got {KINDS[type(node)]}")
         value = self._scalar(shape.kind, node, path)
         if shape.minimum is not None and value is not FAILED and value < shape.minimum:
             return self.refuse(node, path, f"must be at least {shape.minimum}, got {value}")
@@ -210,7 +213,7 @@ class Decoder:
 
     def _sequence(self, shape: _Shape, node: Node, path: str) -> Any:  # noqa: ANN401 - see value
         if not isinstance(node, Sequence):
-            return self.refuse(node, path, f"expected a list, got {_KINDS[type(node)]}")
+            return self.refuse(node, path, f"expected a list, got {KINDS[type(node)]}")
         if shape.shortest is not None and len(node.items) < shape.shortest:
             return self.refuse(node, path, "must not be empty")
         values = [self.value(shape.item, child, f"{path}[{index}]") for index, child in enumerate(node.items)]
@@ -218,7 +221,7 @@ class Decoder:
 
     def struct(self, kind: type[msgspec.Struct], entries: Entries, node: Node, path: str) -> Any:  # noqa: ANN401
         """The ``kind`` that the entries of ``node`` say, or ``FAILED``."""
-        fields = _fields_of(kind)
+        fields = fields_of(kind)
         values: dict[str, Any] = {}
         for key, (key_node, child) in entries.items():
             if key not in fields:

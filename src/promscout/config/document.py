@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from promscout.config.aliases import check_aliases
-from promscout.config.decode import FAILED, Decoder, Entries, join
+from promscout.config.decode import FAILED, KINDS, Decoder, Entries, join
 from promscout.config.display import display
 from promscout.config.inert import SECTIONS
 from promscout.config.inherit import inherit, name_validation
@@ -55,7 +55,10 @@ class PlacedPattern(msgspec.Struct, frozen=True):
 
 
 class Document:
-    """One file, decoded step by step into whatever its sections say. Problems are in ``decoder.problems``."""
+    """One file, decoded step by step into whatever its sections say. Problems are in ``decoder.problems``.
+
+    ``job_names`` has the names of all jobs seen so far, also of those with problems, each with its node and path.
+    """
 
     def __init__(self, text: str, file: str, directory: Path) -> None:
         """Read the YAML.
@@ -66,6 +69,7 @@ class Document:
         self.file = file
         self.directory = directory
         self.decoder = Decoder(file)
+        self.job_names: list[tuple[str, Node, str]] = []
         self.root = parse_tree(text, file, MAX_NODES)
         if self.root is not None and "&" in text:
             check_aliases(self.root, file)
@@ -130,9 +134,16 @@ class Document:
         for node, path in self._items("scrape_configs"):
             entries = self.decoder.entries(node, path)
             config = None if entries is None else self._job(entries, node, path, defaults)
+            if entries is not None and "job_name" in entries:
+                self._name_job(entries["job_name"][1], join(path, "job_name"))
             if entries is not None and config is not None:
                 jobs.append(PlacedJob(self, config, node, entries, path))
         return jobs
+
+    def _name_job(self, node: Node, path: str) -> None:
+        name = self.decoder.value(str, node, path)
+        if name is not FAILED and name:
+            self.job_names.append((name, node, path))
 
     def remote_write(self, defaults: GlobalConfig) -> list[RemoteWriteConfig]:
         """The remote write configs."""
@@ -164,7 +175,7 @@ class Document:
         if isinstance(node, Scalar) and node.is_null:
             return []
         if not isinstance(node, Sequence):
-            self.decoder.refuse(node, section, "expected a list")
+            self.decoder.refuse(node, section, f"expected a list, got {KINDS[type(node)]}")
             return []
         items: list[tuple[Node, str]] = []
         for index, item in enumerate(node.items):
@@ -174,7 +185,7 @@ class Document:
             elif isinstance(item, Scalar) and item.is_null:
                 self.decoder.refuse(item, path, "empty or null section")
             else:
-                self.decoder.refuse(item, path, "expected a mapping")
+                self.decoder.refuse(item, path, f"expected a mapping, got {KINDS[type(item)]}")
         return items
 
     def _job(self, entries: Entries, node: Node, path: str, defaults: GlobalConfig) -> JobConfig | None:

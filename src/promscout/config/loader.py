@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from promscout.config.decode import join
 from promscout.config.document import MAIN_SECTIONS, SECTIONS, Document, PlacedJob, PlacedPattern
 from promscout.config.environment import expand
 from promscout.config.inert import has_no_effect
@@ -145,14 +144,11 @@ class _Loader:
 
     def _jobs(self, document: Document, defaults: GlobalConfig) -> list[PlacedJob]:
         jobs = document.jobs(defaults)
-        for job in jobs:
-            name = job.config.name
-            node = job.entries["job_name"][1]
-            place = f"{document.file}:{node.place.line}"
+        for name, node, path in document.job_names:
             if name in self._names:
                 message = f'found multiple scrape configs with job name "{name}", first found in {self._names[name]}'
-                document.decoder.refuse(node, join(job.path, "job_name"), message)
-            self._names.setdefault(name, place)
+                document.decoder.refuse(node, path, message)
+            self._names.setdefault(name, f"{document.file}:{node.place.line}")
         return jobs
 
     def _expand_labels(self, main: Document, defaults: GlobalConfig) -> GlobalConfig:

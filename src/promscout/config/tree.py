@@ -22,7 +22,7 @@ MAX_NODES: Final = 5_000_000
 """Keys, values and lists of a document. A million takes three seconds and 170 MB."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_QUOTED: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_QUOTED: Final = re.compile(r"(['\"])(.*?)\1")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -74,15 +74,21 @@ def parse_tree(text: str, file: str, max_nodes: int = MAX_NODES) -> Node | None:
         return _Composer(file, yaml.parse(text, Loader=yaml.CSafeLoader), max_nodes).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = ", ".join(part for part in (error.context, error.problem) if part)
+        begin = error.context_mark if error.context and error.context_mark else mark
+        since = f" that begins in line {begin.line + 1}" if begin and mark and begin.line != mark.line else ""
+        message = ", ".join(part for part in (error.context and f"{error.context}{since}", error.problem) if part)
         # Quoted words could be values, and with them secrets; single characters are syntax.
-        raise _refusal(file, mark, f"not valid YAML: {_QUOTED.sub('…', message)}") from None
+        raise _refusal(file, mark, f"not valid YAML: {_QUOTED.sub(_without_words, message)}") from None
     except UnicodeEncodeError as error:
         line, start = text.count("\n", 0, error.start) + 1, text.rfind("\n", 0, error.start)
         raise ConfigError((Problem(file, line, error.start - start, "", "not valid UTF-8"),)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
         raise ConfigError((Problem(file, line, int(bool(line)), "", f"not valid YAML: {error.reason}"),)) from None
+
+
+def _without_words(quoted: re.Match[str]) -> str:
+    return quoted[0] if len(quoted[2]) == 1 else "…"
 
 
 def _refusal(file: str, mark: Any, message: str) -> ConfigError:  # noqa: ANN401 - yaml.Mark or its C twin

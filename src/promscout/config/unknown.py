@@ -11,6 +11,7 @@ import msgspec
 
 from promscout.config.values import GlobalConfig
 from promscout.discovery.config import StaticConfig
+from promscout.discovery.registry import built_in_sections
 from promscout.httpclient.config import Authorization, BasicAuth, OAuth2
 from promscout.httpclient.tls import TLSConfig
 from promscout.relabel.config import RelabelConfig
@@ -19,6 +20,7 @@ from promscout.write.config import MetadataConfig, QueueConfig, RemoteWriteConfi
 
 _LONGEST: Final = 80
 _MOST_PLACES: Final = 3
+_SHORTEST_PART: Final = 4  # letters that say what was meant: "pass", "user", "timeout"
 
 _SIGNING: Final = "is not supported: use basic_auth, authorization or oauth2, or a proxy that signs requests"
 _JWT: Final = "is not supported, only the client_credentials grant with client_secret or client_secret_file is"
@@ -73,9 +75,11 @@ def unknown_key(key: str, known: Iterable[str], struct: type[Any] | None = None)
             return f"{key} {keys[key]}"
     if len(key) > _LONGEST:
         return "unknown key"
-    if places := _homes().get(key, ()):
+    known = (*known, *built_in_sections()) if struct is not None and issubclass(struct, ScrapeConfig) else tuple(known)
+    longer = [one for one in known if one.endswith(f"_{key}") and "_" in key]
+    if not longer and (places := _homes().get(key, ())):
         return f"unknown key here, it belongs into {' or '.join(places[:_MOST_PLACES])}"
-    return f"unknown key{near(key, known)}"
+    return f"unknown key{near(key, longer or known)}"
 
 
 def near(text: str, known: Iterable[str]) -> str:
@@ -83,7 +87,10 @@ def near(text: str, known: Iterable[str]) -> str:
     if len(text) > _LONGEST:
         return ""
     by_folded = {one.casefold(): one for one in known}
-    found = get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.75)
+    folded = text.casefold()
+    found = get_close_matches(folded, by_folded, n=1, cutoff=0.75)
+    if not found and len(folded) >= _SHORTEST_PART:
+        found = sorted((one for one in by_folded if folded in one.split("_") or one.startswith(folded)), key=len)
     return f', did you mean "{by_folded[found[0]]}"?' if found else ""
 
 

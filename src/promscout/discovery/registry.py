@@ -54,6 +54,11 @@ def section(mechanism: str) -> str:
     return STATIC if mechanism == "static" else f"{mechanism}{SUFFIX}"
 
 
+def built_in_sections() -> tuple[str, ...]:
+    """The keys of a scrape config that have configurations of promscout's own mechanisms."""
+    return STATIC, *(section(mechanism) for mechanism in _BUILT_IN)
+
+
 def is_built_in(mechanism: str) -> bool:
     """Whether ``mechanism`` is promscout's own."""
     return mechanism in _BUILT_IN
