@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -24,10 +23,11 @@ from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.discovery.refresh import RefreshMetrics
 from promscout.discovery.registry import MechanismFactories
 from promscout.discovery.static import StaticDiscoverer
-from promscout.errors import ConfigError
+from promscout.errors import ConfigError, Problem
 from promscout.kube.informer import SharedInformers
 from promscout.logs import EventLog
 from promscout.model.clock import Clock, SystemClock
+from promscout.reloader import Reloader
 from promscout.scrape.loop import ScrapeContext
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
@@ -51,7 +51,8 @@ class Listen(msgspec.Struct, frozen=True):
 class ConfigMetrics:
     """Whether the last reload worked. Source: prometheus v3.x cmd/prometheus/main.go."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock = clock
         self._successful = Gauge(
             "prometheus_config_last_reload_successful",
             "Whether the last configuration reload attempt was successful.",
@@ -66,7 +67,7 @@ class ConfigMetrics:
     def loaded(self) -> None:
         """A configuration came into force."""
         self._successful.set(1)
-        self._time.set(time.time())
+        self._time.set(self._clock.now_ms() / 1000)
 
     def refused(self) -> None:
         """A configuration was refused."""
@@ -77,7 +78,8 @@ class Agent:
     """Discovers, scrapes and delivers as its configuration says, until stopped.
 
     Guarantees: ``run`` ends by ``stop`` or cancellation, within 5 s, with no task, socket or child left; loops stop
-    first, then what was scraped is delivered as far as time allows. A reload with a bad configuration changes nothing.
+    first, then what was scraped is delivered as far as time allows. A configuration that is refused, or cannot be put
+    into force, changes nothing.
 
     ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``. ``strict_discovery``
     waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
@@ -97,9 +99,9 @@ class Agent:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._config_metrics = ConfigMetrics(self.registry)
-        discovery_metrics = DiscoveryMetrics(self.registry)
         clock = clock or SystemClock()
+        self._config_metrics = ConfigMetrics(self.registry, clock)
+        discovery_metrics = DiscoveryMetrics(self.registry)
         self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
         self._informers = SharedInformers(discovery_metrics)
         given: dict[type[SDConfig], Factory] = {
@@ -120,6 +122,7 @@ class Agent:
         self.web = WebServer(self, host=listen.host, port=listen.port)
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._reloader = Reloader(self._reload)
 
     @property
     def config_text(self) -> str:
@@ -154,6 +157,8 @@ class Agent:
                 finally:
                     await self.remote_write.stop(FLUSH_SECONDS)
         finally:
+            self._stopping.set()
+            await self._reloader.wait()
             await self.web.stop()
         _log.info("promscout has stopped")
 
@@ -171,31 +176,67 @@ class Agent:
                 scraping.cancel()
 
     async def reload(self) -> None:
-        """Read the configuration again and go on with it. An agent that is stopping ignores this.
+        """Read the configuration again and go on with it, once the agent has started.
+
+        Reloads come one after the other. An agent that is stopping ignores this.
 
         Raises:
             ConfigError: it is refused; everything goes on as before.
         """
+        await self._reloader.request()
+
+    async def _reload(self) -> None:
+        await self._started_or_stopping()
         if self._stopping.is_set():
             return
         try:
-            config = self._load()
+            # In a thread: a large one takes seconds, and scrapes are due meanwhile.
+            config = await asyncio.to_thread(self._load)
+            if self._stopping.is_set():
+                return
+            self._apply(config)
         except ConfigError as error:
             self._config_metrics.refused()
             for problem in error.problems:
                 _log.error("configuration refused, the one before stays in force", problem=str(problem))
             raise
-        self._config = config
-        self._apply(config)
+        except Exception as error:
+            self._config_metrics.refused()
+            _log.exception("configuration cannot be put into force, the one before stays")
+            # Only what kind of error: its text may hold anything.
+            message = f"it cannot be put into force: {type(error).__name__}, the log has more"
+            raise ConfigError((Problem("the configuration", 0, 0, "", message),)) from error
         _log.info("configuration reloaded", jobs=len(config.jobs))
 
+    async def _started_or_stopping(self) -> None:
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._ready, self._stopping)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+
     def _apply(self, config: Config) -> None:
-        """Make ``config`` what is in force. Pools first: changes must find the pool of their job."""
-        self.remote_write.apply_config(config.remote_write, config.global_config.external_labels)
-        self.scrape.apply_config([job.scrape for job in config.jobs])
-        self.discovery.apply_config({job.name: job.discovery for job in config.jobs})
+        """Make ``config`` what is in force. What can fail comes first, so that it changes nothing when it does."""
+        steps = self._prepare(config)
+        try:
+            for step in steps:
+                step()
+        except Exception:
+            for step in self._prepare(self._config):
+                step()
+            raise
+        self._config = config
         self._config_metrics.loaded()
         for warning in config.warnings:
             _log.warning("configuration", note=warning)
         if not config.remote_write:
             _log.warning("no remote_write is configured: samples are counted, shown on the web pages, and not kept")
+
+    def _prepare(self, config: Config) -> tuple[Callable[[], None], ...]:
+        """The steps that put ``config`` into force. Pools before discovery: changes must find the pool of their job."""
+        return (
+            self.remote_write.prepare(config.remote_write, config.global_config.external_labels),
+            self.scrape.prepare([job.scrape for job in config.jobs]),
+            self.discovery.prepare({job.name: job.discovery for job in config.jobs}),
+        )

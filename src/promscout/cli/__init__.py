@@ -26,13 +26,17 @@ INTERRUPTED: Final = 130
 """The exit code after Ctrl-C before, or without, an end in good order: as shells have it."""
 
 _AUTO_RELOAD: Final = "--auto-reload"
+_AUTO_RELOAD_INTERVAL: Final = "30s"  # Prometheus's
 
 _BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the ``promscout`` command; ends by ``SystemExit`` with the exit code."""
-    options = vars(_parser().parse_args(arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    # argparse would take what follows the bare option for its interval: the configuration.
+    bare = f"{_AUTO_RELOAD}={_AUTO_RELOAD_INTERVAL}"
+    options = vars(_parser().parse_args([bare if one == _AUTO_RELOAD else one for one in given]))
     name = "_".join(filter(None, (options.pop("command"), options.pop("subcommand", ""))))
     with _cheap_imports():
         command = import_module(f"{__name__}.{name}")
@@ -113,8 +117,9 @@ def _add_run(commands: Commands) -> None:
         metavar="INTERVAL",
         type=_duration,
         nargs="?",
-        const="30s",
-        help="look that often whether CONFIG or a file that it includes has changed, and read it again (30s if not given)",
+        const=_AUTO_RELOAD_INTERVAL,
+        help="reload when CONFIG or a file it includes has changed; =INTERVAL is how often to look "
+        f"({_AUTO_RELOAD_INTERVAL} without; default: do not look)",
     )
     _add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
     _add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")

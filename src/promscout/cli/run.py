@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import disable_created_metrics
@@ -11,10 +12,12 @@ from prometheus_client import disable_created_metrics
 from promscout.agent import Agent, Listen
 from promscout.cli.outcome import CANNOT_RUN, say, say_problem
 from promscout.config import load_config
+from promscout.config_watch import ConfigWatch
 from promscout.data_dir import DataDir, DataDirError
 from promscout.errors import ConfigError
 from promscout.logs import LogFormat, LogLevel, configure_logs
 from promscout.model.duration import Duration
+from promscout.supervisor import Supervisor
 
 
 def execute(
@@ -24,6 +27,7 @@ def execute(
     data_dir: Path,
     discovery_interval: Duration,
     strict_discovery: bool,
+    auto_reload: Duration | None,
     log_level: str,
     log_format: str,
 ) -> int:
@@ -33,7 +37,15 @@ def execute(
     disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated by its package
     try:
         with DataDir(data_dir):
-            asyncio.run(_run_agent(config, Listen(*listen), discovery_interval, strict=strict_discovery))
+            asyncio.run(
+                _run_agent(
+                    config,
+                    auto_reload,
+                    listen=Listen(*listen),
+                    discovery_interval=discovery_interval,
+                    strict_discovery=strict_discovery,
+                )
+            )
     except ConfigError as error:
         for problem in error.problems:
             say_problem(problem)
@@ -44,9 +56,16 @@ def execute(
     return 0
 
 
-async def _run_agent(config: Path, listen: Listen, discovery_interval: float, *, strict: bool) -> None:
+async def _run_agent(
+    config: Path, auto_reload: float | None, *, listen: Listen, discovery_interval: float, strict_discovery: bool
+) -> None:
+    load = partial(load_config, config)
+    watch = ConfigWatch(config, load)
     agent = Agent(
-        lambda: load_config(config), listen=listen, discovery_interval=discovery_interval, strict_discovery=strict
+        load if auto_reload is None else watch.load,
+        listen=listen,
+        discovery_interval=discovery_interval,
+        strict_discovery=strict_discovery,
     )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
@@ -59,7 +78,10 @@ async def _run_agent(config: Path, listen: Listen, discovery_interval: float, *,
     loop.add_signal_handler(signal.SIGINT, agent.stop)
     loop.add_signal_handler(signal.SIGTERM, agent.stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    await agent.run()
+    async with Supervisor[str]("configuration") as watching:
+        if auto_reload is not None:
+            watching.start("files", lambda: watch.run(agent.reload, auto_reload))
+        await agent.run()
 
 
 async def _reload(agent: Agent) -> None:

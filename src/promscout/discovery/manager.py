@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -71,13 +71,23 @@ class DiscoveryManager:
 
     def apply_config(self, jobs: Mapping[str, Sequence[SDConfig]]) -> None:
         """Make ``jobs`` (job name → its SD configurations) what is discovered from now on."""
+        self.prepare(jobs)()
+
+    def prepare(self, jobs: Mapping[str, Sequence[SDConfig]]) -> Callable[[], None]:
+        """Make everything for ``jobs`` that could fail; what is returned puts them into force."""
         wanted: dict[SDConfig, set[str]] = {}
         for job, configs in jobs.items():
             for config in configs:
                 wanted.setdefault(config, set()).add(job)
-        for job in self._jobs - jobs.keys():
+        made = {config: self._make(config) for config in wanted if config not in self._providers}
+        return lambda: self._use(frozenset(jobs), wanted, made)
+
+    def _use(
+        self, jobs: frozenset[str], wanted: Mapping[SDConfig, set[str]], made: Mapping[SDConfig, Provider]
+    ) -> None:
+        for job in self._jobs - jobs:
             self._forget(job)
-        self._jobs = frozenset(jobs)
+        self._jobs = jobs
         lost: dict[str, dict[GroupKey, TargetGroup]] = {}
         for config in self._providers.keys() - wanted.keys():
             provider = self._providers.pop(config)
@@ -86,7 +96,9 @@ class DiscoveryManager:
         for config, names in wanted.items():
             known = self._providers.get(config)
             if known is None:
-                self._providers[config] = self._start(config, frozenset(names))
+                provider = self._providers[config] = made[config]
+                provider.jobs = frozenset(names)
+                self._supervisor.start(provider, provider.run)
             else:
                 self._resubscribe(known, frozenset(names), lost)
         for job, gone in lost.items():
@@ -103,13 +115,10 @@ class DiscoveryManager:
         self._metrics.updates.inc()
         return change
 
-    def _start(self, config: SDConfig, jobs: frozenset[str]) -> Provider:
+    def _make(self, config: SDConfig) -> Provider:
         discoverer = self._factories[type(config)](config)
-        provider = Provider(f"{config.mechanism}/{self._made}", config, discoverer, self._changed)
         self._made += 1
-        provider.jobs = jobs
-        self._supervisor.start(provider, provider.run)
-        return provider
+        return Provider(f"{config.mechanism}/{self._made - 1}", config, discoverer, self._changed)
 
     def _forget(self, job: str) -> None:
         """Leave nothing of a job that exists no more."""

@@ -61,27 +61,42 @@ class RemoteWriteManager:
 
     def apply_config(self, configs: Sequence[RemoteWriteConfig], external_labels: Mapping[str, str]) -> None:
         """Deliver to the receivers of ``configs`` from now on."""
+        self.prepare(configs, external_labels)()
+
+    def prepare(self, configs: Sequence[RemoteWriteConfig], external_labels: Mapping[str, str]) -> Callable[[], None]:
+        """Make everything for ``configs`` that could fail; what is returned puts them into force."""
         labels = dict(external_labels)
         old = list(self._queues)
         kept = [self._equal(old, config, labels) for config in configs]
         names = {queue.name for queue in kept if queue} | {config.name for config in configs}
-        before = {(queue.name, str(queue.config.url)) for queue in self._queues}
-        self._queues = []
+        queues: list[tuple[RemoteWriteQueue, RemoteWriteQueue | None]] = []
         for config, same in zip(configs, kept, strict=True):
             if same is not None:
-                self._queues.append(same)
+                queues.append((same, None))
                 continue
             predecessor = next((queue for queue in old if queue.config.url == config.url), None)
             if predecessor is not None:
                 old.remove(predecessor)
             name = config.name or _unused_name(config, names)
             names.add(name)
-            self._queues.append(self._add(name, config, labels, predecessor))
+            observe = self._metrics.duration_observer(name, str(config.url))
+            queues.append((RemoteWriteQueue(name, config, labels, self._clock, observe), predecessor))
+        return lambda: self._use(queues, old)
+
+    def _use(
+        self, queues: Sequence[tuple[RemoteWriteQueue, RemoteWriteQueue | None]], old: Sequence[RemoteWriteQueue]
+    ) -> None:
+        """Go on with ``queues``, each with the one whose place it takes; ``old`` are gone."""
+        before, self._queues = self._queues, [queue for queue, _ in queues]
+        for queue, predecessor in queues:
+            if queue not in before:
+                self._start(queue, predecessor)
         for queue in old:
             self._retired.add(queue)
             if self._group is not None:
                 self._flush(self._group, queue)
-        for name, url in before - {(queue.name, str(queue.config.url)) for queue in self._queues}:
+        known = {(queue.name, str(queue.config.url)) for queue in self._queues}
+        for name, url in {(queue.name, str(queue.config.url)) for queue in before} - known:
             self._metrics.forget(name, url)
 
     async def run(self) -> None:
@@ -125,18 +140,13 @@ class RemoteWriteManager:
                 return queue
         return None
 
-    def _add(
-        self, name: str, config: RemoteWriteConfig, labels: Mapping[str, str], predecessor: RemoteWriteQueue | None
-    ) -> RemoteWriteQueue:
-        observe = self._metrics.duration_observer(name, str(config.url))
-        queue = RemoteWriteQueue(name, config, labels, self._clock, observe)
+    def _start(self, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue | None) -> None:
         if predecessor is not None:
             predecessor.close()
         if self._group is not None:
             self._serve(self._group, queue, predecessor)
         elif predecessor is not None:
             queue.adopt(predecessor.leftover())
-        return queue
 
     def _flush(self, group: asyncio.TaskGroup, queue: RemoteWriteQueue) -> None:
         task = group.create_task(self._finish(queue, FLUSH_TIMEOUT), name=f"flush remote write {queue.name}")
