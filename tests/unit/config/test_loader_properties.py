@@ -94,6 +94,15 @@ def test_any_damaged_configuration_loads_or_is_refused(text, data):
     ],
 )
 def test_a_secret_is_never_shown_however_it_is_written(option, written):
-    result = outcome(f"scrape_configs:\n- job_name: a\n  {option.replace('%s', written)}\n")
+    never_shown(outcome(f"scrape_configs:\n- job_name: a\n  {option.replace('%s', written)}\n"))
+
+
+@pytest.mark.parametrize("option", ["headers: {X-A: %s}", "url: http://u:%s@p", "basic_auth: {password: %s}"])
+@pytest.mark.parametrize("written", ["hunter2", "[hunter2]", "*hunter2", "{hunter2: x}", "hunter2: x", "'hunter2"])
+def test_a_secret_of_a_receiver_is_never_shown_however_it_is_written(option, written):
+    never_shown(outcome(f"remote_write:\n- name: a\n  {option.replace('%s', written)}\n"))
+
+
+def never_shown(result: Config | ConfigError) -> None:
     shown = str(result) + repr(result) + (result.text if isinstance(result, Config) else repr(result.problems))
     assert "hunter2" not in shown
