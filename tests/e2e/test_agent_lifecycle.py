@@ -257,3 +257,31 @@ async def test_a_bad_configuration_is_refused_with_every_problem_and_everything_
 async def more(victoria_metrics, before):
     now = await delivered(victoria_metrics, "up")
     return all(len(samples) >= len(before.get(labels, ())) + 2 for labels, samples in now.items())
+
+
+async def test_changed_files_are_loaded_without_being_asked_for(cluster, tmp_path):
+    further = tmp_path / "further.yml"
+    further.write_text("scrape_configs: []\n")
+    config = configuration([static_job("main", address(cluster, "web-0"))]) | {"scrape_config_files": [str(further)]}
+    async with Promscout(tmp_path, config, "--auto-reload=1s") as agent:
+        await until(lambda: scraped(agent, "main", 1), 10, "a target is scraped")
+        job = f"scrape_configs: [{{job_name: more, static_configs: [{{targets: ['{address(cluster, 'web-1')}']}}]}}]"
+        further.write_text(job)
+        await until(lambda: scraped(agent, "more", 1), 10, "the job of the included file is scraped")
+        further.write_text("scrape_configs: [{job_name: 1, nonsense: 2}]")
+        await until(lambda: is_refused(agent), 10, "what is wrong is refused")
+        await asyncio.sleep(3)
+        assert agent.log().count(f"{further}:1:32: scrape_configs[0].nonsense") == 1, "told once"
+        assert await scraped(agent, "more", 1)
+        further.write_text(job)
+        await until(lambda: is_accepted(agent), 10, "it is accepted again")
+        assert await scraped(agent, "more", 1)
+        assert await agent.metric("prometheus_target_scrape_pool_reloads_total") == 0
+
+
+async def is_refused(agent):
+    return await agent.metric("prometheus_config_last_reload_successful") == 0
+
+
+async def is_accepted(agent):
+    return await agent.metric("prometheus_config_last_reload_successful") == 1

@@ -218,3 +218,18 @@ async def test_check_prints_json_for_programs(promscout, write, tmp_path):
             "message": "cannot read the file: No such file or directory",
         }
     ]
+
+
+@pytest.mark.parametrize("order", [("--auto-reload", "FILE"), ("FILE", "--auto-reload"), ("--auto-reload=2s", "FILE")])
+async def test_the_interval_of_auto_reload_comes_after_an_equals_sign(order, promscout, tmp_path):
+    missing = tmp_path / "no.yml"
+    outcome = await promscout("run", *[missing if one == "FILE" else one for one in order])
+    assert outcome.code == 2
+    assert is_a_message(outcome)
+    assert f"{missing}: cannot read the file" in outcome.err
+
+
+async def test_an_interval_of_auto_reload_that_is_no_duration_is_refused(promscout):
+    outcome = await promscout("run", "--auto-reload=soon", "no.yml")
+    assert outcome.code == 2
+    assert "argument --auto-reload: " in outcome.err
