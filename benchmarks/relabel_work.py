@@ -51,7 +51,7 @@ from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending, ScrapeContext
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.pool import ScrapePool
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 
 CHANGES: Final = 500
 """Groups that are changed, one after the other, for a median."""

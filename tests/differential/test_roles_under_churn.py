@@ -27,7 +27,7 @@ from promscout.kube import resource as kube
 from promscout.kube.events import decode_event
 from promscout.kube.informer import SharedInformers
 from promscout.kube.objects import object_key
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 from promscout.sim import SimCluster
 
 STEPS = 500  # changes between two comparisons

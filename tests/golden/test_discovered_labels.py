@@ -15,7 +15,7 @@ from promscout.discovery.kubernetes.discoverer import KubernetesFactory
 from promscout.discovery.manager import DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.kube.informer import SharedInformers
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 
 GOLDEN = Path(__file__).parent
 EXPECTED = json.loads((GOLDEN / "discovered-labels.json").read_text())

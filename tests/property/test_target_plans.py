@@ -7,7 +7,7 @@ from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
 from promscout.model.labels import LabelRow
 from promscout.relabel import Action, Regex, RelabelConfig
-from promscout.scrape.target import PLANNED_AFTER, TargetBuilder
+from promscout.scrape.target_builder import PLANNED_AFTER, TargetBuilder
 from property.test_relabel_reference import RULE
 from unit.scrape.fakes import config
 

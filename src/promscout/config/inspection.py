@@ -189,7 +189,8 @@ class _Inspector:
 
 
 def _refused(scrape: ScrapeConfig, group: TargetGroup) -> list[tuple[int, str]]:
-    from promscout.scrape.target import Refused, TargetBuilder  # noqa: PLC0415 - see the module's docstring
+    from promscout.scrape.target import Refused  # noqa: PLC0415 - see the module's docstring
+    from promscout.scrape.target_builder import TargetBuilder  # noqa: PLC0415 - see the module's docstring
 
     built = enumerate(TargetBuilder(scrape).build(group))
     return [(position, target.reason) for position, target in built if isinstance(target, Refused)]

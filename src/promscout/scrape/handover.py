@@ -99,7 +99,7 @@ class Handover(Generic[P]):
             self._lost.pop(target, None)
             del self._active[target]
             return
-        before = self._by_labels.pop(target.labels, None) if by_labels else self._by_url.pop(target.url, None)
+        before = self._predecessor(target, by_labels=by_labels)
         if before is not None and before in self._lost and not self._active[before].places:
             del self._lost[before]
             self._replace(self._active.pop(before).loop, active.loop)
@@ -107,6 +107,12 @@ class Handover(Generic[P]):
             self._strangers[target] = None
         else:
             self._start(active.loop)
+
+    def _predecessor(self, target: Target, *, by_labels: bool) -> Target | None:
+        if not by_labels:
+            return self._by_url.pop(target.url, None)
+        # At a first sync nothing is lost, and labels are made only where they are asked for.
+        return self._by_labels.pop(target.labels, None) if self._by_labels else None
 
     def _stop_next(self) -> None:
         target, _ = self._lost.popitem()

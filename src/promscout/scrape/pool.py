@@ -19,7 +19,8 @@ from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.handover import Handover
 from promscout.scrape.loop import Ending, ScrapeContext, ScrapeLoop
 from promscout.scrape.setup import PoolSetup
-from promscout.scrape.target import Built, Refused, Target, TargetBuilder
+from promscout.scrape.target import Built, Refused, Target
+from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Transport
 from promscout.supervisor import Supervisor
 

@@ -10,7 +10,7 @@ from promscout.httpclient.config import HTTPClientConfig
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import ScrapeOptions
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Transport
 
 FOR_TARGETS: Final = frozenset(

@@ -15,7 +15,7 @@ from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.config import ScrapeProtocol
 from promscout.scrape.loop import Ending, ScrapeLoop
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Fetched, FetchFailed
 from unit.scrape.fakes import STALE, FakeTransport, Recorder, config, context, options
 

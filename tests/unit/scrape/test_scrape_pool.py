@@ -23,7 +23,8 @@ from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending, ScrapeLoop
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.setup import FOR_FETCHING, FOR_ONE_SCRAPE, FOR_SERIES, FOR_TARGETS
-from promscout.scrape.target import Target, TargetBuilder
+from promscout.scrape.target import Target
+from promscout.scrape.target_builder import TargetBuilder
 from unit.scrape.fakes import STALE, FakeTransport, Recorder, config, context
 
 KEY = ("static/0", "0")

@@ -10,7 +10,8 @@ from promscout.model.group import TargetGroup
 from promscout.model.labels import LabelRow
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
-from promscout.scrape.target import Refused, TargetBuilder
+from promscout.scrape.target import Refused
+from promscout.scrape.target_builder import TargetBuilder
 from unit.scrape.fakes import config
 
 
