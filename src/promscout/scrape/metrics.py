@@ -17,6 +17,12 @@ class ScrapeMetrics:
         self.pool_reloads = Counter(
             "prometheus_target_scrape_pool_reloads", "Total number of scrape pool reloads.", registry=registry
         )
+        self.reload_length = Summary(
+            "prometheus_target_reload_length_seconds",
+            "Actual interval to reload the scrape pool with a given configuration.",
+            ["interval"],
+            registry=registry,
+        )
         self.pool_targets = Gauge(
             "prometheus_target_scrape_pool_targets",
             "Current number of targets in this scrape pool.",

@@ -85,7 +85,7 @@ class ScrapePool:
         self._active: dict[Target, ActiveTarget] = {}
         self._dropped = 0
         self._handover = Handover(self._active)
-        self._synced = False  # since loops were started and stopped last
+        self._synced = self._reloaded = False  # since everything was settled last
         self._spent = 0.0
         self._transports: Supervisor[Transport] = Supervisor(f"transport of {config.job_name}")
         transport = self.setup.options.transport
@@ -172,6 +172,7 @@ class ScrapePool:
                 self._leave(self._building.built)
                 self._building = None
             self._due = due | self._due
+        self._reloaded = True
         self._context.metrics.pool_reloads.inc()
 
     def settle(self) -> bool:
@@ -186,7 +187,9 @@ class ScrapePool:
             metrics.pool_targets.labels(job).set(len(self._active))
             if self._synced:
                 metrics.sync_length.labels(job).observe(self._spent)
-            self._synced, self._spent = False, 0.0
+            if self._reloaded:
+                metrics.reload_length.labels(str(self.config.scrape_interval)).observe(self._spent)
+            self._synced, self._reloaded, self._spent = False, False, 0.0
         return done
 
     async def close(self, ending: Ending) -> None:
