@@ -23,7 +23,7 @@ from promscout.httpclient.client import HTTPClient
 from promscout.kube.informer import LINGER, Informer
 from promscout.scrape.loop import ScrapeLoop
 from promscout.scrape.pool import ScrapePool
-from promscout.scrape.target import TargetBuilder
+from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Transport
 from promscout.sim.population import pod
 from promscout.write.delivery import RemoteWriteQueue
