@@ -29,6 +29,12 @@ class ScrapeMetrics:
             ["scrape_job"],
             registry=registry,
         )
+        self.pool_duplicates = Gauge(
+            "promscout_target_scrape_pool_duplicates",
+            "Discovered targets of this scrape pool that are equal to another one, which is scraped for them.",
+            ["scrape_job"],
+            registry=registry,
+        )
         self.pool_syncs = Counter(
             "prometheus_target_scrape_pool_sync",
             "Total number of syncs that were executed on a scrape pool.",
@@ -82,7 +88,7 @@ class ScrapeMetrics:
 
     def forget(self, job: str) -> None:
         """Drop the series of a job that exists no more."""
-        for metric in (self.pool_targets, self.pool_syncs, self.sync_length, self.sync_failed):
+        for metric in (self.pool_targets, self.pool_duplicates, self.pool_syncs, self.sync_length, self.sync_failed):
             try:
                 metric.remove(job)
             except KeyError:

@@ -84,6 +84,7 @@ class ScrapePool:
         self._groups: dict[GroupKey, _Members] = {}
         self._active: dict[Target, ActiveTarget] = {}
         self._dropped = 0
+        self._duplicates = 0
         self._handover = Handover(self._active)
         self._synced = self._reloaded = False  # since everything was settled last
         self._spent = 0.0
@@ -106,6 +107,11 @@ class ScrapePool:
     def dropped_count(self) -> int:
         """How many discovered targets relabelling dropped."""
         return self._dropped
+
+    @property
+    def duplicate_count(self) -> int:
+        """How many discovered targets are equal to another one, which is scraped for them."""
+        return self._duplicates
 
     def dropped(self) -> Iterator[LabelSet]:
         """The discovered labels of every target that relabelling dropped, made afresh.
@@ -185,6 +191,7 @@ class ScrapePool:
         if done:
             metrics, job = self._context.metrics, self.config.job_name
             metrics.pool_targets.labels(job).set(len(self._active))
+            metrics.pool_duplicates.labels(job).set(self._duplicates)
             if self._synced:
                 metrics.sync_length.labels(job).observe(self._spent)
             if self._reloaded:
@@ -246,7 +253,9 @@ class ScrapePool:
             if isinstance(built, Target):
                 active = self._active[built]
                 active.places -= 1
-                if not active.places:
+                if active.places:
+                    self._duplicates -= 1
+                else:
                     self._handover.lose(built)
             elif built is None:
                 self._dropped -= 1
@@ -259,6 +268,7 @@ class ScrapePool:
                 loop = ScrapeLoop(built, self.setup.options, self._context)
                 active = self._active[built] = ActiveTarget(loop)
                 self._handover.gain(built)
+            self._duplicates += active.places > 0
             active.places += 1
             active.seen_in = building.key
             return active.loop.target

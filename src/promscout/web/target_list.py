@@ -35,7 +35,8 @@ class TargetFilter(msgspec.Struct, frozen=True):
 def encode_targets(scrape: ScrapeManager, external: ExternalURL, wanted: TargetFilter) -> Iterator[bytes]:
     """The whole answer in pieces of bounded size, pools in the order of their names.
 
-    Targets may come and go between two pieces: one that goes before its turn is left out.
+    Targets may come and go between two pieces: one that goes before its turn is left out. ``duplicateTargetCounts``
+    is beyond what Prometheus has: how many targets of each pool are equal to another one.
 
     Source: prometheus v3.x web/api/v1/api.go targets, TargetDiscovery.
     """
@@ -48,7 +49,9 @@ def encode_targets(scrape: ScrapeManager, external: ExternalURL, wanted: TargetF
     yield from _joined(active)
     yield b'],"droppedTargets":['
     yield from _joined(dropped)
-    yield b'],"droppedTargetCounts":' + msgspec.json.encode(counts) + b"}}"
+    yield b'],"droppedTargetCounts":' + msgspec.json.encode(counts)
+    duplicates = {pool.config.job_name: pool.duplicate_count for pool in pools} if wanted.active else None
+    yield b',"duplicateTargetCounts":' + msgspec.json.encode(duplicates) + b"}}"
 
 
 def _joined(items: Iterable[dict[str, object]]) -> Iterator[bytes]:

@@ -477,4 +477,5 @@ def _compare(it, groups, builder):
     for target, one in it.pool.active.items():
         assert it.pool.discovered_labels(one) in where[target]
     assert it.pool.dropped_count == dropped == len(list(it.pool.dropped()))
+    assert it.pool.duplicate_count == places.total() - len(places)
     assert it.alive == len(it.pool.active)

@@ -61,6 +61,7 @@ async def test_an_active_target_has_the_fields_of_prometheus(site: Site) -> None
         ],
         "droppedTargets": [],
         "droppedTargetCounts": {"web": 0},
+        "duplicateTargetCounts": {"web": 0},
     }
 
 
@@ -138,11 +139,24 @@ async def test_a_dropped_target_has_its_discovered_labels_without_empty_ones(sit
     }
 
 
+async def test_equal_targets_are_one_and_those_beyond_it_are_counted(site: Site) -> None:
+    site.view.add_pool("web")
+    site.view.sync("web", "a", ["127.0.0.2:1", "127.0.0.2:1", "127.0.0.3:1"])
+    site.view.sync("web", "b", ["127.0.0.2:1"])
+    data = await site.data("/api/v1/targets")
+    assert addresses(data) == ["127.0.0.2:1", "127.0.0.3:1"]
+    assert data["duplicateTargetCounts"] == {"web": 2}
+    site.view.scrape.pools["web"].sync({("static/0", "a"): TargetGroup("a")})
+    assert (await site.data("/api/v1/targets"))["duplicateTargetCounts"] == {"web": 0}
+    assert (await site.data("/api/v1/targets", state="dropped"))["duplicateTargetCounts"] is None
+
+
 async def test_an_agent_without_pools_has_empty_lists(site: Site) -> None:
     assert await site.data("/api/v1/targets") == {
         "activeTargets": [],
         "droppedTargets": [],
         "droppedTargetCounts": {},
+        "duplicateTargetCounts": {},
     }
     assert await site.data("/api/v1/scrape_pools") == {"scrapePools": []}
 
