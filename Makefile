@@ -1,6 +1,8 @@
 # Everything a user or CI needs: each target fetches what it needs and can run first on a fresh machine.
 # ARGS go to the program a target runs: make demo ARGS=--once, make unit ARGS='-k relabel'.
 PYTHON ?= python3
+# Test processes. Most tests wait for other programs more than they compute, so there may be more than cores.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -33,7 +35,7 @@ peers:  ## Prometheus, VictoriaMetrics, node_exporter and kubectl, unpacked into
 
 test: $(VENV)/.dev peers lint  ## everything the tests need, then lint, types, layers and all tests
 	@echo "== all tests"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 unit: $(VENV)/.dev  ## the quick tests: no other programs
 	@echo "== unit, property and golden tests"

@@ -149,7 +149,7 @@ class PeerProcess:
         ):
             body = await response.text()
             if response.status not in (200, 204):
-                raise PeerError(f"{method} {path} to {self}: {response.status}: {body[:500]}")
+                raise PeerError(f"{method} {path} to {self}: {response.status}: {body[:2000]}")
             return body
 
     def _start(self) -> None:
