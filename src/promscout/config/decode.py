@@ -241,9 +241,27 @@ class Decoder:
         if FAILED in values.values():
             return FAILED
         value = self.build(kind, values, entries, node, path)
-        if value is not FAILED and _names_files(kind):
+        if value is FAILED:
+            self._look_further(kind, values, entries, node, path)
+        elif _names_files(kind):
             self.built.append(Built(value, entries, node, path))
         return value
+
+    def _look_further(
+        self, kind: type[msgspec.Struct], values: dict[str, Any], entries: Entries, node: Node, path: str
+    ) -> None:
+        """Find what else is wrong with a mapping whose first fault is known, by leaving out the key at fault."""
+        left = dict(values)
+        refused: list[str] = []
+        while (error := _refusal(kind, left)) is not None:
+            key = (error.key or "").partition("[")[0]
+            # What speaks of a key that was left out may be wrong only because it was.
+            if key not in left or any(name in str(error) for name in refused):
+                return
+            if refused:
+                self.build(kind, left, entries, node, path)
+            refused.append(key)
+            del left[key]
 
     def build(
         self,
@@ -298,3 +316,14 @@ def join(path: str, key: str) -> str:
     """The path of ``key`` below ``path``."""
     key = quoted(key) if len(key) > _LONGEST_KEY or not key.isprintable() else key
     return f"{path}.{key}" if path else key
+
+
+def _refusal(kind: type[msgspec.Struct], values: dict[str, Any]) -> InvalidValueError | None:
+    """Why ``kind`` cannot have these values; None also where one that it needs is not among them."""
+    try:
+        kind(**values)
+    except InvalidValueError as error:
+        return error
+    except TypeError:
+        return None
+    return None
