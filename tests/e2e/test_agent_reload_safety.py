@@ -245,8 +245,8 @@ async def test_a_hundred_reloads_leave_nothing_behind(world):
     before = held()
     await reload_often(96)
     after = held()
-    # Requests, connections and cancelled timers, of which asyncio keeps up to a hundred, come and go; what is left behind
-    # would be there 96 times.
+    # Requests, connections and cancelled timers, of which asyncio keeps up to a hundred, come and go; what is left
+    # behind would be there 96 times.
     for name in ("tasks", "Task", "timers", "TimerHandle", "files"):
         assert after.pop(name) < before.pop(name) + 48, name
     assert {name: (before[name], count) for name, count in after.items() if count > before[name]} == {}
