@@ -10,7 +10,7 @@ from typing import Any, Final
 from promscout.config.values import GlobalConfig
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.scrape.config import ScrapeConfig
-from promscout.write.config import MetadataConfig, RemoteWriteConfig
+from promscout.write.config import MetadataConfig, ProtobufMessage, RemoteWriteConfig
 
 _SCRAPE: Final[dict[str, Any]] = {
     "scrape_protocols": (),
@@ -36,6 +36,7 @@ _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
         "round_robin_dns": False,
         "failed_request_logging": False,
         "metadata_config": MetadataConfig(send=False),
+        "protobuf_message": ProtobufMessage.V1,
     },
     HTTPClientConfig: {"enable_http2": False},
 }

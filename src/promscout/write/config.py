@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
@@ -14,29 +14,25 @@ from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.relabel.config import RelabelConfig
 
-MESSAGE_V1: Final = "prometheus.WriteRequest"
-MESSAGE_V2: Final = "io.prometheus.write.v2.Request"
-
 
 class ProtobufMessage(StrEnum):
-    """What is sent."""
+    """The message that is asked for: of remote write 1.0 or 2.0. What is sent is the first."""
 
-    V1 = MESSAGE_V1
+    V1 = "prometheus.WriteRequest"
+    V2 = "io.prometheus.write.v2.Request"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The message of that name; the empty text is the default.
 
         Raises:
-            InvalidValueError: not a message that can be sent.
+            InvalidValueError: no such message.
         """
-        if text == MESSAGE_V2:
-            raise InvalidValueError(f"{MESSAGE_V2} (remote write 2.0) is not supported, use {MESSAGE_V1}")
         try:
-            return cls(text or MESSAGE_V1)
+            return cls(text or cls.V1)
         except ValueError:
             raise InvalidValueError(
-                f"unknown type for remote write protobuf message {text}, supported: {MESSAGE_V1}"
+                f"unknown type for remote write protobuf message {text}, supported: {', '.join(cls)}"
             ) from None
 
 
