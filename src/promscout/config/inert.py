@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from promscout.config.values import GlobalConfig
+from promscout.exposition.negotiation import READABLE_PROTOCOLS
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import MetadataConfig, ProtobufMessage, RemoteWriteConfig
@@ -27,8 +28,10 @@ _SCRAPE: Final[dict[str, Any]] = {
     "label_value_length_limit": 0,
 }
 
+_READABLE: Final = frozenset({None, *READABLE_PROTOCOLS})
+
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
-    ScrapeConfig: _SCRAPE,
+    ScrapeConfig: _SCRAPE | {"fallback_scrape_protocol": _READABLE},
     GlobalConfig: _SCRAPE | {"query_log_file": ""},
     RemoteWriteConfig: {
         "send_exemplars": False,
@@ -40,7 +43,7 @@ _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     },
     HTTPClientConfig: {"enable_http2": False},
 }
-"""Struct → option → the value that needs no warning, because it asks for what is done anyway."""
+"""Struct → option → the value, or the set of values, that needs no warning: it asks for what is done anyway."""
 
 SECTIONS: Final = frozenset({"rule_files", "alerting", "storage", "remote_read", "tracing", "otlp", "runtime"})
 """Sections of Prometheus about things that are not done here."""
@@ -48,6 +51,8 @@ SECTIONS: Final = frozenset({"rule_files", "alerting", "storage", "remote_read",
 
 def has_no_effect(struct: type[Any], option: str, value: object) -> bool:
     """Whether the user wrote an option in vain."""
-    return any(
-        option in options and value != options[option] for kind, options in _OPTIONS.items() if issubclass(struct, kind)
-    )
+    for kind, options in _OPTIONS.items():
+        if issubclass(struct, kind) and option in options:
+            harmless = options[option]
+            return value not in harmless if isinstance(harmless, frozenset) else value != harmless
+    return False

@@ -128,9 +128,9 @@ def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Nego
 def _fall_back(problem: str, fallback: ScrapeProtocol | None) -> Negotiated:
     if fallback is None:
         return Negotiated(None, f"{problem} and no fallback_scrape_protocol specified for target")
-    return Negotiated(
-        Format.TEXT if fallback.is_readable else None, f'{problem}, using fallback_scrape_protocol "{fallback}"'
-    )
+    if not fallback.is_readable:
+        return Negotiated(None, f'{problem}, and what fallback_scrape_protocol says, "{fallback}", cannot be read')
+    return Negotiated(Format.TEXT, f'{problem}, using fallback_scrape_protocol "{fallback}"')
 
 
 def _media_type(content_type: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self, TypeAlias
 import msgspec
 
 from promscout.errors import InvalidValueError
-from promscout.exposition.negotiation import READABLE_PROTOCOLS, NameEscaping, ScrapeProtocol
+from promscout.exposition.negotiation import NameEscaping, ScrapeProtocol
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.httpclient.tls import join_directory
 from promscout.model.duration import Duration
@@ -116,11 +116,6 @@ class ScrapeConfig(HTTPClientConfig, frozen=True, kw_only=True):
         check_protocols(self.scrape_protocols)
         if not self.job_name:
             raise InvalidValueError("job_name is empty", key="job_name")
-        if self.fallback_scrape_protocol is not None and not self.fallback_scrape_protocol.is_readable:
-            raise InvalidValueError(
-                f"{self.fallback_scrape_protocol} cannot be read yet, only {' and '.join(READABLE_PROTOCOLS)}",
-                key="fallback_scrape_protocol",
-            )
 
     def with_directory(self, directory: Path) -> Self:
         """The same options with relative file names taken from ``directory``."""

@@ -65,3 +65,9 @@ def test_other_content_types_need_a_fallback(content_type, problem):
 )
 def test_a_format_that_is_no_text_is_refused_in_spite_of_a_fallback(content_type):
     assert format_of(content_type, FALLBACK).format is None
+
+
+def test_a_fallback_that_cannot_be_read_fails_the_scrape_and_is_named():
+    refused = format_of("text/html", ScrapeProtocol.PROMETHEUS_PROTO)
+    assert refused.format is None
+    assert refused.problem.endswith(', and what fallback_scrape_protocol says, "PrometheusProto", cannot be read')
