@@ -16,6 +16,7 @@ from promscout.kube.context import ContextAccess
 from promscout.kube.exec_credential import ExecCredentials
 from promscout.kube.exec_plugin import ExecPlugin
 from promscout.kube.kubeconfig import KubeConfig
+from promscout.model.address import join_host_port
 
 USER_AGENT: Final = "promscout"
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -73,7 +74,7 @@ def access_in_cluster(
         raise InvalidValueError(f"unable to load in-cluster configuration: no service account token at {token}")
     ca = service_account / "ca.crt"
     return ClusterAccess(
-        url=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        url=f"https://{join_host_port(host, port)}",
         http=HTTPClientConfig(
             authorization=Authorization(credentials_file=str(token)),
             tls_config=TLSConfig(ca_file=str(ca) if ca.is_file() else ""),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from promscout.errors import PromscoutError
+from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
 from promscout.web import api, management, pages
 from promscout.web.external import ExternalURL
@@ -58,7 +59,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """``http://host:port`` to open on this machine, with the real port once started; no slash at its end."""
-        return f"http://{_netloc('localhost' if self._host in _EVERYWHERE else self._host, self._port)}"
+        return f"http://{join_host_port('localhost' if self._host in _EVERYWHERE else self._host, self._port)}"
 
     async def start(self) -> None:
         """Listen.
@@ -87,7 +88,7 @@ class WebServer:
             return socket.create_server(address, family=family)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise ListenError(f"cannot listen on {_netloc(self._host, self._port)}: {reason}") from error
+            raise ListenError(f"cannot listen on {join_host_port(self._host, self._port)}: {reason}") from error
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[api.not_found_as_json])
@@ -102,10 +103,6 @@ class WebServer:
     def _external(self) -> ExternalURL:
         parts = urlsplit(self._external_url or f"http://{socket.gethostname()}:{self._port}")
         return ExternalURL(parts.scheme, parts.netloc, self._port)
-
-
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:

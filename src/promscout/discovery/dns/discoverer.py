@@ -20,6 +20,7 @@ from promscout.discovery.dns.lookup import Lookup, LookupFailed
 from promscout.discovery.mechanism import DiscoveryContext
 from promscout.discovery.refresh import Refresher, RefreshFailed, RefreshMetrics
 from promscout.logs import EventLog
+from promscout.model.address import join_host_port
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS
 
@@ -111,22 +112,18 @@ def _labels(record: Rdata, name: str, port: int) -> dict[str, str]:
     match record:
         case SRV():
             target = record.target.to_text()
-            address = _host_port(target.rstrip("."), record.port)
+            address = join_host_port(target.rstrip("."), record.port)
             return {ADDRESS: address, NAME: name, SRV_TARGET: target, SRV_PORT: str(record.port)}
         case MX():
             target = record.exchange.to_text()
-            return {ADDRESS: _host_port(target.rstrip("."), port), NAME: name, MX_TARGET: target}
+            return {ADDRESS: join_host_port(target.rstrip("."), port), NAME: name, MX_TARGET: target}
         case NS():
             target = record.target.to_text()
-            return {ADDRESS: _host_port(target.rstrip("."), port), NAME: name, NS_TARGET: target}
+            return {ADDRESS: join_host_port(target.rstrip("."), port), NAME: name, NS_TARGET: target}
         case A():
-            return {ADDRESS: _host_port(record.address, port), NAME: name}
+            return {ADDRESS: join_host_port(record.address, port), NAME: name}
         case AAAA():
             number = ipaddress.IPv6Address(record.address)
-            return {ADDRESS: _host_port(str(number.ipv4_mapped or number), port), NAME: name}
+            return {ADDRESS: join_host_port(str(number.ipv4_mapped or number), port), NAME: name}
         case _:
             return {}
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -11,11 +11,11 @@ from promscout.discovery.kubernetes.labels import (
     add_namespace,
     add_node,
     add_object_meta,
-    join_host_port,
 )
 from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
 from promscout.discovery.kubernetes.service import service_labels
 from promscout.kube.objects import EndpointAddress, EndpointPort, Endpoints
+from promscout.model.address import join_host_port
 from promscout.model.group import TargetGroup
 from promscout.model.labels import LabelRow
 

@@ -11,12 +11,12 @@ from promscout.discovery.kubernetes.labels import (
     add_namespace,
     add_node,
     add_object_meta,
-    join_host_port,
     port_text,
 )
 from promscout.discovery.kubernetes.pod_backed import PodBackedTargets
 from promscout.discovery.kubernetes.service import service_labels
 from promscout.kube.objects import Endpoint, EndpointPort, EndpointSlice, Service
+from promscout.model.address import join_host_port
 from promscout.model.group import TargetGroup
 from promscout.model.labels import LabelRow, sanitize_label_name
 

@@ -57,11 +57,6 @@ def add_node(labels: dict[str, str], name: str | None, joined: Joined) -> None:
             add_object_meta(labels, node.metadata, "node")
 
 
-def join_host_port(host: str, port: str | int) -> str:
-    """``host:port``, an IPv6 host in brackets. Source: Go net.JoinHostPort."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 @lru_cache(maxsize=4096)
 def port_text(port: int) -> str:
     """``port`` as a label value: one string for all targets that have it."""

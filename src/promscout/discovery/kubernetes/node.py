@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from promscout.discovery.kubernetes.joined import Joined
-from promscout.discovery.kubernetes.labels import PREFIX, add_object_meta, join_host_port
+from promscout.discovery.kubernetes.labels import PREFIX, add_object_meta
 from promscout.kube.objects import Node
+from promscout.model.address import join_host_port
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS, INSTANCE, sanitize_label_name
 

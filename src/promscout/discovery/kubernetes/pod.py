@@ -15,10 +15,10 @@ from promscout.discovery.kubernetes.labels import (
     add_namespace,
     add_node,
     add_object_meta,
-    join_host_port,
     port_text,
 )
 from promscout.kube.objects import Container, ContainerStatus, Owned, Pod, object_key
+from promscout.model.address import join_host_port
 from promscout.model.group import TargetGroup
 from promscout.model.labels import ADDRESS, LabelRow, shared_names
 

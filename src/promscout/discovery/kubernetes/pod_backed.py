@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from promscout.discovery.kubernetes.joined import Joined
-from promscout.discovery.kubernetes.labels import join_host_port, port_text
+from promscout.discovery.kubernetes.labels import port_text
 from promscout.discovery.kubernetes.pod import (
     CONTAINER_IMAGE,
     CONTAINER_INIT,
@@ -20,6 +20,7 @@ from promscout.discovery.kubernetes.pod import (
     workload_labels,
 )
 from promscout.kube.objects import Container, ContainerPort, ObjectReference, Pod
+from promscout.model.address import join_host_port
 from promscout.model.group import NO_LABELS, TargetGroup
 from promscout.model.labels import ADDRESS, LabelRow, shared_names
 
