@@ -21,7 +21,6 @@ from promscout.httpclient.config import Authorization, BasicAuth, Header, HTTPCl
 from promscout.httpclient.reading import read_small
 from promscout.httpclient.tls import TLSConfig, join_directory
 from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS
 from promscout.scrape.config import ScrapeConfig
 
 _TEXT_FILES: Final[dict[type[Any], tuple[str, ...]]] = {
@@ -163,8 +162,7 @@ class _Inspector:
         for config in job.config.discovery:
             if isinstance(config, StaticSDConfig):
                 for index, group in enumerate(config.groups):
-                    made = TargetGroup.of("", [{ADDRESS: address} for address in group.targets], dict(group.labels))
-                    for position, reason in _refused(job.config.scrape, made):
+                    for position, reason in _refused(job.config.scrape, group.group("")):
                         node, path = self._place(here, f"static_configs[{index}].targets[{position}]")
                         self._refuse(node, path, harmless_address(reason))
             elif config.mechanism == "file":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Final, Protocol, Self
 
 import msgspec
 
 from promscout.errors import InvalidValueError
 from promscout.model.frozendict import FrozenDict
+from promscout.model.group import TargetGroup
+from promscout.model.labels import ADDRESS, LabelRow, shared_names
+
+_ADDRESS: Final = shared_names((ADDRESS,))
 
 
 class SDConfig(Protocol):
@@ -45,6 +49,11 @@ class StaticConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if "" in self.labels:
             raise InvalidValueError('"" is not a valid label name', key="labels")
+
+    def group(self, source: str, /, **labels: str) -> TargetGroup:
+        """The target group that it is; ``labels`` win over its own."""
+        targets = tuple([LabelRow(_ADDRESS, (target,)) for target in self.targets])
+        return TargetGroup(source, targets, LabelRow.of({**self.labels, **labels}))
 
 
 class StaticSDConfig(msgspec.Struct, frozen=True, kw_only=True):

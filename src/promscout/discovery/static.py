@@ -6,8 +6,6 @@ import asyncio
 
 from promscout.discovery.config import StaticSDConfig
 from promscout.discovery.discoverer import Publish
-from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS
 
 
 class StaticDiscoverer:
@@ -21,12 +19,5 @@ class StaticDiscoverer:
 
     async def run(self, publish: Publish) -> None:
         """Publish, then wait for cancellation."""
-        publish(
-            TargetGroup.of(
-                source=str(position),
-                targets=[{ADDRESS: target} for target in group.targets],
-                labels=dict(group.labels),
-            )
-            for position, group in enumerate(self._config.groups)
-        )
+        publish(group.group(str(position)) for position, group in enumerate(self._config.groups))
         await asyncio.get_running_loop().create_future()

@@ -11,12 +11,9 @@ from promscout.discovery.config import StaticConfig
 from promscout.errors import InvalidValueError
 from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
-from promscout.model.labels import ADDRESS, LabelRow
 
 MAX_SIZE: Final = 64 << 20
 """Bytes of one list; a million targets have about 30 million."""
-
-_ADDRESS_ONLY: Final = (ADDRESS,)
 
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,13 +87,4 @@ def _group(item: _Item | None, index: int) -> StaticConfig:
 
 def numbered_groups(groups: Iterable[StaticConfig], origin: str, origin_label: str) -> tuple[TargetGroup, ...]:
     """The groups of one list, with the sources ``origin:0``, ``origin:1``, … and ``origin`` as a label of each."""
-    return tuple(
-        [
-            TargetGroup(
-                f"{origin}:{index}",
-                tuple([LabelRow(_ADDRESS_ONLY, (target,)) for target in group.targets]),
-                LabelRow.of({**group.labels, origin_label: origin}),
-            )
-            for index, group in enumerate(groups)
-        ]
-    )
+    return tuple([group.group(f"{origin}:{index}", **{origin_label: origin}) for index, group in enumerate(groups)])
