@@ -1,22 +1,17 @@
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import asynccontextmanager
 
 import dns.rcode
 import pytest
-from prometheus_client import CollectorRegistry
 
 from harness.name_server import name_server
 from harness.waiting import until
-from promscout.config.target_groups import parse_target_groups
 from promscout.discovery.dns.config import DNSSDConfig, RecordType
 from promscout.discovery.dns.discoverer import DNSFactory
 from promscout.discovery.dns.lookup import Lookup, LookupFailed, ResolvConf
-from promscout.discovery.mechanism import DiscoveryContext
-from promscout.discovery.refresh import RefreshMetrics
 from promscout.model.duration import Duration
+from unit.discovery.discovered import Discovered
 
 pytestmark = pytest.mark.real_time
 
@@ -42,34 +37,14 @@ def resolver(server, tmp_path):
     return make
 
 
-class Discovered:
-    """DNS discoverers that ask every 20 ms, and what they have published."""
+class DNSDiscovered(Discovered):
+    """DNS discoverers that ask every 20 ms."""
 
     def __init__(self, lookup):
-        self.registry = CollectorRegistry()
-        context = DiscoveryContext(
-            registry=self.registry, refresh=RefreshMetrics(self.registry), parse_groups=parse_target_groups
-        )
-        self.factory = DNSFactory(context, lookup)
-        self.groups = {}
-        self.published = 0
+        super().__init__(lambda context: DNSFactory(context, lookup))
 
-    def publish(self, groups):
-        self.published += 1
-        for group in groups:
-            self.groups.pop(group.source, None)
-            if not group.is_empty:
-                self.groups[group.source] = group
-
-    @asynccontextmanager
-    async def running(self, *names, **options):
-        config = DNSSDConfig(names=names, **{"refresh_interval": Duration(0.02)} | options)
-        task = asyncio.create_task(self.factory(config).run(self.publish))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+    def running(self, *names, **options):
+        return self.discovering(DNSSDConfig(names=names, **{"refresh_interval": Duration(0.02)} | options))
 
     @property
     def targets(self):
@@ -84,7 +59,7 @@ class Discovered:
 
 @pytest.fixture
 def discovered(resolver):
-    return Discovered(resolver())
+    return DNSDiscovered(resolver())
 
 
 LABELS = {

@@ -7,55 +7,35 @@ import os
 from contextlib import asynccontextmanager
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from promscout.config.target_groups import parse_target_groups
 from promscout.discovery.file.config import FileSDConfig
 from promscout.discovery.file.discoverer import FileFactory
-from promscout.discovery.mechanism import DiscoveryContext
-from promscout.discovery.refresh import RefreshMetrics
 from promscout.discovery.target_groups import MAX_SIZE
 from promscout.model.duration import Duration
+from unit.discovery.discovered import Discovered
 
 
-class Discovered:
-    """A file discoverer that runs, and what it has published: ``groups`` is all there is, ``changes`` one per time."""
+class FileDiscovered(Discovered):
+    """File discoverers; paths are those within ``directory``."""
 
     def __init__(self, directory):
+        super().__init__(FileFactory)
         self.directory = directory
-        self.registry = CollectorRegistry()
-        context = DiscoveryContext(
-            registry=self.registry, refresh=RefreshMetrics(self.registry), parse_groups=parse_target_groups
-        )
-        self.factory = FileFactory(context)
-        self.groups = {}
-        self.changes = []
 
-    def publish(self, groups):
-        groups = list(groups)
-        self.changes.append([group.source.removeprefix(f"{self.directory}/") for group in groups])
-        for group in groups:
-            self.groups.pop(group.source, None)
-            if not group.is_empty:
-                self.groups[group.source] = group
+    @property
+    def relative_changes(self):
+        return [[source.removeprefix(f"{self.directory}/") for source in sources] for sources in self.changes]
 
     @asynccontextmanager
     async def running(self, *files, refresh="5m"):
         config = FileSDConfig(files=files, refresh_interval=Duration.parse(refresh)).with_directory(self.directory)
-        task = asyncio.create_task(self.factory(config).run(self.publish))
-        try:
+        async with self.discovering(config):
             await asyncio.sleep(0.5)
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
 
     @property
     def addresses(self):
-        return {
-            source.removeprefix(f"{self.directory}/"): [target["__address__"] for target in group.targets]
-            for source, group in self.groups.items()
-        }
+        return self.addresses_without(f"{self.directory}/")
 
     def value(self, name, **labels):
         return self.registry.get_sample_value(f"prometheus_sd_file_{name}", labels)
@@ -63,7 +43,7 @@ class Discovered:
 
 @pytest.fixture
 def discovered(tmp_path):
-    return Discovered(tmp_path)
+    return FileDiscovered(tmp_path)
 
 
 @pytest.fixture
@@ -99,7 +79,7 @@ async def test_files_in_json_and_yaml_become_groups_with_their_path(discovered, 
         }
         group = discovered.groups[f"{tmp_path}/a.json:0"]
         assert group.labels_of(0) == {"__address__": "x:1", "env": "prod", "__meta_filepath": f"{tmp_path}/a.json"}
-        assert len(discovered.changes) == 1
+        assert len(discovered.relative_changes) == 1
         assert discovered.value("mtime_seconds", filename=f"{tmp_path}/b.yml") == 1_600_000_001
         assert discovered.value("scan_duration_seconds_count") == 1
         assert discovered.value("read_errors_total") == 0
@@ -109,7 +89,7 @@ async def test_files_in_json_and_yaml_become_groups_with_their_path(discovered, 
 async def test_nothing_is_published_too_when_there_are_no_files(discovered):
     async with discovered.running("none/*.json"):
         await asyncio.sleep(5)
-        assert discovered.changes == [[]]
+        assert discovered.relative_changes == [[]]
 
 
 async def test_changes_show_within_a_second_and_only_then(discovered, write, tmp_path):
@@ -125,7 +105,7 @@ async def test_changes_show_within_a_second_and_only_then(discovered, write, tmp
         await asyncio.sleep(1)
         assert discovered.addresses == {"a.json:0": ["x2"], "c.json:0": ["z"]}
         await asyncio.sleep(100)
-        assert discovered.changes == [["a.json:0", "b.json:0"], ["a.json:0"], ["c.json:0"], ["b.json:0"]]
+        assert discovered.relative_changes == [["a.json:0", "b.json:0"], ["a.json:0"], ["c.json:0"], ["b.json:0"]]
         assert discovered.value("mtime_seconds", filename=f"{tmp_path}/b.json") is None
 
 
@@ -206,7 +186,7 @@ async def test_a_file_broken_from_the_start_has_no_targets_and_counts_at_every_r
     write("a.yml", "- targets: [a]\n  unknown: b\n")
     async with discovered.running("a.yml", refresh="10s"):
         await asyncio.sleep(29)
-        assert discovered.changes == [[]]
+        assert discovered.relative_changes == [[]]
         assert discovered.value("read_errors_total") == 3
         assert discovered.value("scan_duration_seconds_count") == 3
         assert discovered.value("mtime_seconds", filename=f"{tmp_path}/a.yml") is None
@@ -253,7 +233,7 @@ async def test_what_is_no_file_or_too_large_is_an_error(discovered, tmp_path, na
     (tmp_path / f"text-{name}").write_bytes(b"- \xff")
     with caplog.at_level(logging.ERROR):
         async with discovered.running(f"*{name}"):
-            assert discovered.changes == [[]]
+            assert discovered.relative_changes == [[]]
     errors = [record.facts["error"] for record in caplog.records]
     assert errors[:3] == ["not a regular file", f"larger than {MAX_SIZE} bytes", "not a regular file"]
     assert reason in errors[3]

@@ -4,58 +4,35 @@ import asyncio
 import gzip
 import json
 import logging
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from harness.list_server import list_server
 from harness.waiting import until
-from promscout.config.target_groups import parse_target_groups
 from promscout.discovery.http.config import HTTPSDConfig
 from promscout.discovery.http.discoverer import HTTPFactory
-from promscout.discovery.mechanism import DiscoveryContext
-from promscout.discovery.refresh import RefreshMetrics
 from promscout.discovery.target_groups import MAX_SIZE
 from promscout.httpclient.config import URL, BasicAuth, Header, Secret
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
+from unit.discovery.discovered import Discovered
 
 pytestmark = pytest.mark.real_time
 
 JSON = {"Content-Type": "application/json"}
 
 
-class Discovered:
-    """HTTP discoverers that ask every 20 ms, and what they have published."""
+class HTTPDiscovered(Discovered):
+    """HTTP discoverers that ask every 20 ms."""
 
     def __init__(self, server):
+        super().__init__(HTTPFactory)
         self.server = server
-        self.registry = CollectorRegistry()
-        context = DiscoveryContext(
-            registry=self.registry, refresh=RefreshMetrics(self.registry), parse_groups=parse_target_groups
-        )
-        self.factory = HTTPFactory(context)
-        self.groups = {}
-        self.published = 0
 
-    def publish(self, groups):
-        self.published += 1
-        for group in groups:
-            self.groups.pop(group.source, None)
-            if not group.is_empty:
-                self.groups[group.source] = group
-
-    @asynccontextmanager
-    async def running(self, path="/", **options):
+    def running(self, path="/", **options):
         given = {"url": URL(self.server.url + path), "refresh_interval": Duration(0.02)}
-        task = asyncio.create_task(self.factory(HTTPSDConfig(**given | options)).run(self.publish))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        return self.discovering(HTTPSDConfig(**given | options))
 
     async def refreshed(self, times=2):
         """Wait for so many more requests, so that the answer to the first of them has been looked at."""
@@ -64,10 +41,7 @@ class Discovered:
 
     @property
     def addresses(self):
-        return {
-            source.removeprefix(self.server.url): [target["__address__"] for target in group.targets]
-            for source, group in self.groups.items()
-        }
+        return self.addresses_without(self.server.url)
 
     def value(self, name):
         return self.registry.get_sample_value(f"prometheus_sd_{name}") or self.registry.get_sample_value(
@@ -78,7 +52,7 @@ class Discovered:
 @pytest.fixture
 async def discovered():
     async with list_server() as server:
-        yield Discovered(server)
+        yield HTTPDiscovered(server)
 
 
 async def test_a_list_becomes_groups_with_their_url(discovered):
