@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from peers import promtool_accepts
-from promscout.config import load_config
-from promscout.errors import ConfigError
+from differential.verdicts import both_verdicts, disagreements
 
 # A scrape config each, in flow style, without its job name.
 JOBS = (
@@ -181,33 +177,16 @@ STRICTER = {
 """Accepted by Prometheus 3.5 and refused here, with the reason."""
 
 
-def refusal(path: Path) -> str:
-    """Why a file is refused; empty if it is accepted."""
-    try:
-        load_config(path)
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
 @pytest.mark.parametrize(
     "texts",
     [tuple(f"scrape_configs:\n- {{job_name: a, {job}}}\n" for job in JOBS), DOCUMENTS],
     ids=["scrape configs", "documents"],
 )
 async def test_the_same_configurations_are_accepted(peers_dir, tmp_path, texts):
-    theirs = await promtool_accepts(peers_dir, tmp_path, texts)
-    assert True in theirs
-    assert False in theirs
-    different = [
-        f"{text!r}: Prometheus {'accepts' if accepts else 'refuses'} it; here: {refused or 'accepted'}"
-        for index, (text, accepts) in enumerate(zip(texts, theirs, strict=True))
-        if accepts is bool(refused := refusal(tmp_path / f"{index}.yml"))
-    ]
-    assert different == []
+    assert await disagreements(peers_dir, tmp_path, texts) == []
 
 
 async def test_some_configurations_are_refused_here_only(peers_dir, tmp_path):
-    theirs = await promtool_accepts(peers_dir, tmp_path, tuple(STRICTER))
+    theirs, ours = await both_verdicts(peers_dir, tmp_path, tuple(STRICTER))
     assert all(theirs)
-    assert all(refusal(tmp_path / f"{index}.yml") for index in range(len(STRICTER)))
+    assert not any(ours)

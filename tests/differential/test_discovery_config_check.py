@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from peers import promtool_accepts
-from promscout.config import load_config
-from promscout.errors import ConfigError
+from differential.verdicts import both_verdicts, disagreements
 
 # One *_sd_configs section each, in flow style.
 SECTIONS = (
@@ -88,27 +86,11 @@ def documents(sections):
     return tuple(f"scrape_configs:\n- {{job_name: a, {section}}}\n" for section in sections)
 
 
-def refusal(path):
-    """Why a file is refused; empty if it is accepted."""
-    try:
-        load_config(path)
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
 async def test_the_same_sections_are_accepted(peers_dir, tmp_path):
-    theirs = await promtool_accepts(peers_dir, tmp_path, documents(SECTIONS))
-    assert True in theirs
-    assert False in theirs
-    different = [
-        f"{section}: Prometheus {'accepts' if accepts else 'refuses'} it; here: {refused or 'accepted'}"
-        for index, (section, accepts) in enumerate(zip(SECTIONS, theirs, strict=True))
-        if accepts is bool(refused := refusal(tmp_path / f"{index}.yml"))
-    ]
-    assert different == []
+    assert await disagreements(peers_dir, tmp_path, documents(SECTIONS)) == []
 
 
 async def test_some_sections_are_refused_here_only(peers_dir, tmp_path):
-    assert all(await promtool_accepts(peers_dir, tmp_path, documents(STRICTER)))
-    assert all(refusal(tmp_path / f"{index}.yml") for index in range(len(STRICTER)))
+    theirs, ours = await both_verdicts(peers_dir, tmp_path, documents(STRICTER))
+    assert all(theirs)
+    assert not any(ours)
