@@ -6,16 +6,16 @@ What the figures mean: docs/performance.md. Everything runs on loopback and ends
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import aiohttp
-from measure import DRAIN, LATENCY_POLL, POLL, SETTLING, BenchError, Cluster, Measurement, Plan, Result
+from command import execute
+from measure import DRAIN, LATENCY_POLL, POLL, SETTLING, Cluster, Measurement, Plan, Result
 from programs import CHECKOUT, PROGRAMS
 from report import as_table, machine_facts, write_json
 from rich.console import Console
@@ -23,7 +23,6 @@ from rich.console import Console
 JOBS: Final = ("pods", "endpointslices", "nodes", "services")
 LATENCY_JOB: Final = "latency"
 RESULTS: Final = CHECKOUT / "benchmarks/results/discovery.json"
-INTERRUPTED: Final = 130
 
 NOTES: Final = """\
 Medians of {runs} run(s). Settled: {settling:g} s after all targets were active. Churn: 100 pod patches a second for \
@@ -75,7 +74,6 @@ async def _measure(options: argparse.Namespace, directory: Path, console: Consol
 
 
 async def _main(options: argparse.Namespace, console: Console) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
     programs = [PROGRAMS[name] for name in options.only]
     facts = machine_facts(programs)
     with tempfile.TemporaryDirectory(prefix="promscout-bench-") as directory:
@@ -94,27 +92,11 @@ async def _main(options: argparse.Namespace, console: Console) -> None:
     write_json(options.output, facts, chosen, results)
 
 
-def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-
-
 def main() -> int:
     """Run the benchmark; the exit code."""
     options = _arguments()
-    # A pipe has no width of its own; the table needs this one.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
-    if missing := [name for name in options.only if not PROGRAMS[name].executable.exists()]:
-        console.print(f"missing: {', '.join(missing)}; run `make install peers`")
-        return 2
-    try:
-        asyncio.run(_main(options, console))
-    except BenchError as error:
-        console.print(f"[red]failed:[/] {error}")
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return INTERRUPTED
-    return 0
+    missing = [name for name in options.only if not PROGRAMS[name].executable.exists()]
+    return execute(partial(_main, options), missing)
 
 
 if __name__ == "__main__":

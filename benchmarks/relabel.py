@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import aiohttp
 import msgspec
+from command import execute
 from measure import BenchError
 from processes import ChildProcess, free_port
 from programs import CHECKOUT, PROGRAMS, Prometheus
@@ -32,7 +33,6 @@ RESULTS: Final = CHECKOUT / "benchmarks/results/relabel.json"
 PEER: Final = "prometheus"
 PARTS: Final = ("sync", "rules", "memory", PEER)
 PART_LIMIT: Final = 240.0  # seconds for a part of promscout's
-INTERRUPTED: Final = 130
 
 Figures = dict[str, float]
 
@@ -215,7 +215,6 @@ def _ratio(ours: float, theirs: float) -> str:
 
 
 async def _main(options: argparse.Namespace, console: Console) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
     facts: dict[str, Any] = machine_facts([PROGRAMS[PEER]] if PEER in options.only else [])
     with tempfile.TemporaryDirectory(prefix="promscout-bench-") as directory:
         benchmark = Benchmark(Path(directory), options.targets, console.print)
@@ -238,27 +237,11 @@ async def _main(options: argparse.Namespace, console: Console) -> None:
     write_document(options.output, document)
 
 
-def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-
-
 def main() -> int:
     """Run the benchmark; the exit code."""
     options = _arguments()
-    # A pipe has no width of its own; the tables need this one.
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
-    if PEER in options.only and not Prometheus().executable.exists():
-        console.print(f"missing: {PEER}; run `make install peers`")
-        return 2
-    try:
-        asyncio.run(_main(options, console))
-    except BenchError as error:
-        console.print(f"[red]failed:[/] {error}")
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return INTERRUPTED
-    return 0
+    missing = [PEER] if PEER in options.only and not Prometheus().executable.exists() else []
+    return execute(partial(_main, options), missing)
 
 
 if __name__ == "__main__":
