@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promscout.errors import ExpositionError
+from promscout.exposition.samples import NO_TIMESTAMP
 from promscout.exposition.series import parse_series
-from promscout.exposition.text import NO_TIMESTAMP, parse_exactly, parse_text
+from promscout.exposition.text import parse_exactly, parse_text
 
 LEGACY_NAME = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True)
 ANY_TEXT = st.text(max_size=8)

@@ -8,9 +8,8 @@ reader of :mod:`promscout.exposition.lexer` reads it again from the start, so bo
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from functools import cached_property, lru_cache
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,71 +17,7 @@ from numpy.typing import NDArray
 
 from promscout.exposition.lexer import METRIC_TYPES, Metadata, Reader, Sample, is_utf8, metadata_text, unquote
 from promscout.exposition.numbers import NORMAL_NAN_BITS, parse_go_float
-from promscout.exposition.series import unescape
-
-NO_TIMESTAMP: Final = np.iinfo(np.int64).min
-"""Stands in ``Exposition.timestamps`` for a line without time stamp."""
-
-TypeChanges: TypeAlias = list[tuple[int, str]]
-"""Index of a sample, and the metric type in force from it on."""
-
-
-class MetricMetadata(msgspec.Struct, frozen=True):
-    """What a body says about a metric family; empty texts where it says nothing."""
-
-    type: str = "untyped"
-    help: str = ""
-    unit: str = ""
-
-
-class Exposition:
-    """The samples of one body, in the order of their lines.
-
-    ``keys[i]`` is the series text of sample ``i`` as it stands in the body, to be understood by
-    :func:`~promscout.exposition.series.parse_series`; ``values[i]`` its value. ``timestamps`` are milliseconds since
-    the epoch, ``NO_TIMESTAMP`` for lines without, or None when no line has one.
-    """
-
-    def __init__(
-        self,
-        keys: list[bytes],
-        values: NDArray[np.float64],
-        timestamps: NDArray[np.int64] | None,
-        metadata_lines: list[tuple[int, Metadata]],
-    ) -> None:
-        self.keys = keys
-        self.values = values
-        self.timestamps = timestamps
-        self._metadata_lines = metadata_lines
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @cached_property
-    def type_changes(self) -> TypeChanges:
-        """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
-        return [(index, line.text.decode()) for index, line in self._metadata_lines if line.kind == b"TYPE"]
-
-    def type_at(self, index: int) -> str:
-        """The metric type in force for sample ``index``."""
-        position = bisect_right(self.type_changes, index, key=lambda change: change[0])
-        return self.type_changes[position - 1][1] if position else "untyped"
-
-    @cached_property
-    def metadata(self) -> dict[str, MetricMetadata]:
-        """Metric family name → its metadata; of repeated lines the last counts. Built when first asked for."""
-        found: dict[str, dict[str, str]] = {}
-        for _, line in self._metadata_lines:
-            texts = found.setdefault(unescape(line.name.decode(errors="replace")), {})
-            texts[line.kind.decode().lower()] = _HELP_ESCAPE.sub(_unescape_help, line.text.decode())
-        return {name: MetricMetadata(**texts) for name, texts in found.items()}
-
-
-_HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
-
-
-def _unescape_help(escape: re.Match[str]) -> str:
-    return "\n" if escape[1] == "n" else "\\"
+from promscout.exposition.samples import NO_TIMESTAMP, Exposition
 
 
 def parse_text(body: bytes) -> Exposition:

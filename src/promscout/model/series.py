@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.labels import LabelSet
 
 STALE_NAN_BITS: Final = 0x7FF0000000000002
@@ -133,6 +134,32 @@ class SampleBatch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistogramBatch:
+    """One native histogram for each series of ``series``; ``timestamps`` as in :class:`SampleBatch`.
+
+    A series whose histograms end gets a staleness marker as a sample, like any other.
+    """
+
+    series: SeriesTable
+    histograms: tuple[Histogram, ...]
+    timestamps: int | Timestamps
+
+    def __len__(self) -> int:
+        return len(self.histograms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExemplarBatch:
+    """One exemplar for each series of ``series``, in which a series may be several times; each has a time stamp."""
+
+    series: SeriesTable
+    exemplars: tuple[Exemplar, ...]
+
+    def __len__(self) -> int:
+        return len(self.exemplars)
 
 
 def stale_markers(series: SeriesTable, timestamp_ms: int) -> SampleBatch:

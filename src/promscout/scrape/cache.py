@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promscout.errors import ExpositionError, InvalidValueError
-from promscout.exposition.series import parse_series
-from promscout.exposition.text import NO_TIMESTAMP, Exposition
+from promscout.exposition.samples import NO_TIMESTAMP, Exposition
 from promscout.model.labels import LabelSet
 from promscout.model.series import SampleBatch, SeriesTable, Timestamps, encode_label_set
 from promscout.scrape.sample_labels import SampleLabels
@@ -118,7 +117,9 @@ class SeriesCache:
         try:
             for position, key in enumerate(keys):
                 one = known.get(key)
-                encoded[key] = self._encode(key, exposition.type_at(position)) if one is None else one
+                encoded[key] = (
+                    self._encode(exposition.labels_of(key, exposition.type_at(position))) if one is None else one
+                )
         except (ExpositionError, InvalidValueError):
             # The next body may well fail at the same series: nothing that is known of this one is worth forgetting.
             encoded = {key: known[key] for key in keys if key in known} | encoded
@@ -152,8 +153,8 @@ class SeriesCache:
             duplicates=duplicates,
         )
 
-    def _encode(self, key: bytes, metric_type: str) -> bytes:
-        labels: LabelSet | None = self._labels.finish(parse_series(key, metric_type))
+    def _encode(self, exposed: tuple[tuple[str, str], ...]) -> bytes:
+        labels: LabelSet | None = self._labels.finish(exposed)
         return _DROPPED if labels is None else encode_label_set(labels)
 
 

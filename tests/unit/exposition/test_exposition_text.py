@@ -5,8 +5,9 @@ import pytest
 
 from promscout.errors import ExpositionError
 from promscout.exposition.numbers import NORMAL_NAN_BITS
+from promscout.exposition.samples import NO_TIMESTAMP, MetricMetadata
 from promscout.exposition.series import parse_series
-from promscout.exposition.text import NO_TIMESTAMP, MetricMetadata, parse_exactly, parse_text
+from promscout.exposition.text import parse_exactly, parse_text
 
 both_ways = pytest.mark.parametrize("parse", [parse_text, parse_exactly])
 

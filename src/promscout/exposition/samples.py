@@ -1,0 +1,101 @@
+"""What a body exposes, in any format: series with their samples, as columns."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from promscout.exposition.lexer import Metadata
+from promscout.exposition.series import parse_series, unescape
+from promscout.model.histogram import Exemplar, Histogram
+
+NO_TIMESTAMP: Final = np.iinfo(np.int64).min
+"""Stands in ``Exposition.timestamps`` for a line without time stamp."""
+
+TypeChanges: TypeAlias = list[tuple[int, str]]
+"""Index of a sample, and the metric type in force from it on."""
+
+
+class MetricMetadata(msgspec.Struct, frozen=True):
+    """What a body says about a metric family; empty texts where it says nothing."""
+
+    type: str = "untyped"
+    help: str = ""
+    unit: str = ""
+
+
+class ExposedHistograms(msgspec.Struct, frozen=True, eq=False):
+    """The native histograms of one body: entry ``i`` of each column belongs together.
+
+    ``exemplars`` are pairs of such an index and one of its exemplars.
+    """
+
+    keys: list[bytes]
+    histograms: list[Histogram]
+    timestamps: NDArray[np.int64] | None = None
+    exemplars: Sequence[tuple[int, Exemplar]] = ()
+
+
+class Exposition:
+    """The samples of one body, in the order in which they stand there.
+
+    ``keys[i]`` identifies the series of sample ``i``; equal keys under the same type are the same series. In text
+    formats it is the series text as it stands in the body. ``labels_of`` understands it. ``values[i]`` is the sample's
+    value. ``timestamps`` are milliseconds since the epoch, ``NO_TIMESTAMP`` for samples without, or None when none
+    has one. ``exemplars`` are pairs of a sample's index and an exemplar, in rising order.
+    """
+
+    def __init__(
+        self,
+        keys: list[bytes],
+        values: NDArray[np.float64],
+        timestamps: NDArray[np.int64] | None,
+        metadata_lines: Sequence[tuple[int, Metadata]] = (),
+        *,
+        exemplars: Sequence[tuple[int, Exemplar]] = (),
+        histograms: ExposedHistograms | None = None,
+        labels_of: Callable[[bytes, str], tuple[tuple[str, str], ...]] = parse_series,
+    ) -> None:
+        self.keys = keys
+        self.values = values
+        self.timestamps = timestamps
+        self.exemplars = exemplars
+        self.histograms = histograms
+        self.labels_of = labels_of
+        self._metadata_lines = metadata_lines
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def type_changes(self) -> TypeChanges:
+        """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
+        return [(index, line.text.decode()) for index, line in self._metadata_lines if line.kind == b"TYPE"]
+
+    def type_at(self, index: int) -> str:
+        """The metric type in force for sample ``index``."""
+        position = bisect_right(self.type_changes, index, key=lambda change: change[0])
+        return self.type_changes[position - 1][1] if position else "untyped"
+
+    @cached_property
+    def metadata(self) -> dict[str, MetricMetadata]:
+        """Metric family name → its metadata; of repeated lines the last counts. Built when first asked for."""
+        found: dict[str, dict[str, str]] = {}
+        for _, line in self._metadata_lines:
+            texts = found.setdefault(unescape(line.name.decode(errors="replace")), {})
+            texts[line.kind.decode().lower()] = _HELP_ESCAPE.sub(_unescape_help, line.text.decode())
+        return {name: MetricMetadata(**texts) for name, texts in found.items()}
+
+
+_HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
+
+
+def _unescape_help(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else "\\"
