@@ -31,6 +31,27 @@ class MetricMetadata(msgspec.Struct, frozen=True):
     unit: str = ""
 
 
+class MetadataLines:
+    """The HELP, TYPE and UNIT lines of a body, each with the index of the sample that follows it."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: Sequence[tuple[int, Metadata]]) -> None:
+        self._lines = lines
+
+    def type_changes(self) -> TypeChanges:
+        """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
+        return [(index, line.text.decode()) for index, line in self._lines if line.kind == b"TYPE"]
+
+    def by_family(self) -> dict[str, MetricMetadata]:
+        """Metric family name → its metadata; of repeated lines the last counts. Made at each call."""
+        found: dict[str, dict[str, str]] = {}
+        for _, line in self._lines:
+            texts = found.setdefault(unescape(line.name.decode(errors="replace")), {})
+            texts[line.kind.decode().lower()] = _HELP_ESCAPE.sub(_unescape_help, line.text.decode())
+        return {name: MetricMetadata(**texts) for name, texts in found.items()}
+
+
 class ExposedHistograms(msgspec.Struct, frozen=True, eq=False):
     """The native histograms of one body: entry ``i`` of each column belongs together.
 
@@ -41,6 +62,11 @@ class ExposedHistograms(msgspec.Struct, frozen=True, eq=False):
     histograms: list[Histogram]
     timestamps: NDArray[np.int64] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
+    labels_of: Callable[[bytes, str], tuple[tuple[str, str], ...]] = parse_series
+
+    def series(self, index: int) -> tuple[tuple[str, str], ...]:
+        """The labels of histogram ``index``."""
+        return self.labels_of(self.keys[index], "histogram")
 
 
 class Exposition:
@@ -69,29 +95,28 @@ class Exposition:
         self.exemplars = exemplars
         self.histograms = histograms
         self.labels_of = labels_of
-        self._metadata_lines = metadata_lines
+        self.metadata_lines = MetadataLines(metadata_lines)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @cached_property
-    def type_changes(self) -> TypeChanges:
-        """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
-        return [(index, line.text.decode()) for index, line in self._metadata_lines if line.kind == b"TYPE"]
+    def _type_changes(self) -> TypeChanges:
+        return self.metadata_lines.type_changes()
 
     def type_at(self, index: int) -> str:
         """The metric type in force for sample ``index``."""
-        position = bisect_right(self.type_changes, index, key=lambda change: change[0])
-        return self.type_changes[position - 1][1] if position else "untyped"
+        position = bisect_right(self._type_changes, index, key=lambda change: change[0])
+        return self._type_changes[position - 1][1] if position else "untyped"
 
-    @cached_property
+    def series(self, index: int) -> tuple[tuple[str, str], ...]:
+        """The labels of sample ``index``, the metric name included."""
+        return self.labels_of(self.keys[index], self.type_at(index))
+
+    @property
     def metadata(self) -> dict[str, MetricMetadata]:
-        """Metric family name → its metadata; of repeated lines the last counts. Built when first asked for."""
-        found: dict[str, dict[str, str]] = {}
-        for _, line in self._metadata_lines:
-            texts = found.setdefault(unescape(line.name.decode(errors="replace")), {})
-            texts[line.kind.decode().lower()] = _HELP_ESCAPE.sub(_unescape_help, line.text.decode())
-        return {name: MetricMetadata(**texts) for name, texts in found.items()}
+        """Metric family name → its metadata. Made at each call."""
+        return self.metadata_lines.by_family()
 
 
 _HELP_ESCAPE: Final = re.compile(r"\\([\\n])")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -110,6 +111,11 @@ class SeriesTable:
     def encoded_labels(self, index: int) -> bytes:
         """The encoded label set of series ``index``."""
         return self.encoded[self.offsets[index] : self.offsets[index + 1]]
+
+    def encoded_label_sets(self) -> list[bytes]:
+        """The encoded label sets of all series, sliced afresh at each call."""
+        offsets, encoded = self.offsets.tolist(), self.encoded
+        return [encoded[start:stop] for start, stop in pairwise(offsets)]
 
     def labels(self, index: int) -> LabelSet:
         """The label set of series ``index``, decoded afresh at each call."""

@@ -2,163 +2,336 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.errors import ExpositionError, InvalidValueError
-from promscout.exposition.samples import NO_TIMESTAMP, Exposition
-from promscout.model.labels import LabelSet
-from promscout.model.series import SampleBatch, SeriesTable, Timestamps, encode_label_set
+from promscout.exposition.image import TextImage
+from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition, MetadataLines, MetricMetadata
+from promscout.model.histogram import Exemplar
+from promscout.model.series import (
+    ExemplarBatch,
+    HistogramBatch,
+    SampleBatch,
+    SeriesTable,
+    Timestamps,
+    Values,
+    encode_label_set,
+)
+from promscout.scrape.columns import Columns, Known, Refused, map_columns
+from promscout.scrape.exemplars import LatestExemplars
+from promscout.scrape.newest import NewestSamples
 from promscout.scrape.sample_labels import SampleLabels
 
-_DROPPED = b""
+Read: TypeAlias = Callable[[bytes], Exposition]
+
+_NO_METADATA: Final = MetadataLines(())
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """A scrape's samples in terms of series.
 
-    ``batch`` holds the samples to append; ``vanished`` the series of the previous scrape that are not in this one, or
-    None; ``added`` counts series that the previous scrape did not have; ``duplicates`` counts samples that were left
-    out because an earlier line of the same body has the same series and time. ``live`` is for ``accept``.
+    ``vanished`` are the series of the previous scrape that are not in this one, or None. ``scraped`` counts what was
+    exposed, ``kept`` what relabelling left of it, ``added`` the series that the previous scrape did not have,
+    ``duplicates`` samples that were left out because an earlier one of the same body has the same series and time,
+    ``out_of_order`` those that were left out because a newer one was appended before. ``layout`` is for ``accept``.
     """
 
     batch: SampleBatch
-    live: frozenset[bytes]
+    histograms: HistogramBatch | None
+    exemplars: ExemplarBatch | None
     vanished: SeriesTable | None
+    scraped: int
+    kept: int
     added: int
     duplicates: int
+    out_of_order: int
+    newest: NewestSamples | None
+    layout: _Layout
+
+    @property
+    def appended(self) -> int:
+        """Samples and histograms to append."""
+        return len(self.batch) + (len(self.histograms) if self.histograms is not None else 0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Layout:
-    """How the lines of a body map to a series table."""
+    """How a body maps to series. ``image`` remembers the keys of ``samples`` where there is one."""
 
-    keys: list[bytes]
-    table: SeriesTable
-    own_time: NDArray[np.bool_] | None  # which lines carry a time stamp that counts; None: no line
-    kept: NDArray[np.intp] | None  # positions of the lines that have a series; None: all
-    tracked: frozenset[bytes]  # encoded label sets that turn stale when they vanish
-    duplicates: int
+    read: Read
+    samples: Columns
+    histograms: Columns | None
+    image: TextImage | None
+
+    def keys(self) -> list[bytes]:
+        return self.samples.keys if self.samples.keys is not None else self.image.keys()  # type: ignore[union-attr]
+
+    def know(self, known: Known) -> None:
+        known.update(self.samples.known(self.keys()))
+        if self.histograms is not None:
+            known.update(self.histograms.known(self.histograms.keys or []))
+
+    def tracked(self) -> list[bytes]:
+        """The encoded label sets of all series that turn stale when they vanish."""
+        found = self.samples.tracked()
+        return found if self.histograms is None else [*found, *self.histograms.tracked()]
 
 
 class SeriesCache:
-    """Maps raw series texts of one target to stored label sets.
+    """Maps the bodies of one target to stored series.
 
-    Guarantees: while a target exposes the same series in the same order, ``resolve`` returns the same table object and
-    parses no label; a series text is parsed and relabelled once, at first sight and with the metric type that the body
-    gives it then, however often the set around it changes; series whose
-    samples carry their own time stamps do not turn stale (unless ``track_timestamps``).
+    Guarantees: while a target exposes the same series in the same order, ``resolve`` returns the same table object,
+    parses no label, and where the body is text that differs from the one before in numbers only, reads only those that
+    changed; a series text is parsed and relabelled once, at first sight and with the metric type that the body
+    gives it then, however often the set around it changes; series whose samples carry their own time stamps do not turn
+    stale (unless ``track_timestamps``), and their time stamps never go back. Nothing that is kept is a Python object
+    for each series, in text formats.
+
+    Source: prometheus v3.x scrape/scrape.go scrapeCache, scrapeLoopAppender.append.
     """
 
-    __slots__ = ("_encoded", "_honor_timestamps", "_labels", "_layout", "_live", "_stream", "_track_timestamps")
+    __slots__ = (
+        "_exemplars",
+        "_failed_known",
+        "_honor_timestamps",
+        "_labels",
+        "_layout",
+        "_live",
+        "_metadata",
+        "_newest",
+        "_stream",
+        "_track_timestamps",
+        "_tried",
+    )
 
     def __init__(self, stream: int, labels: SampleLabels, *, honor_timestamps: bool, track_timestamps: bool) -> None:
         self._stream = stream
         self._labels = labels
         self._honor_timestamps = honor_timestamps
         self._track_timestamps = track_timestamps
-        self._encoded: dict[bytes, bytes] = {}
-        self._layout: _Layout | None = None
-        self._live: frozenset[bytes] = frozenset()
+        self._layout: _Layout | None = None  # of the body accepted last
+        self._tried: _Layout | None = None  # of a body since then that was not
+        self._failed_known: Known = {}  # of bodies since then that could not be mapped
+        self._live: _Layout | None = None  # whose series have not turned stale
+        self._exemplars = LatestExemplars()
+        self._newest: NewestSamples | None = None  # where samples have time stamps of their own
+        self._metadata = _NO_METADATA
 
-    def resolve(self, exposition: Exposition, timestamp_ms: int) -> Resolved:
-        """The batch of one scrape, and what changed against the one accepted before.
+    def resolve(self, body: bytes, read: Read, timestamp_ms: int) -> Resolved | Refused:
+        """The batches of one scrape, and what changed against the one accepted before.
+
+        ``read`` parses; another one of these says that the format is another. ``Refused`` where a series is not valid,
+        or has no valid labels after relabelling.
 
         Raises:
-            ExpositionError: a series text is not valid.
-            InvalidValueError: a series has no valid name after relabelling.
+            ExpositionError: from ``read``.
         """
-        timestamps = exposition.timestamps if self._honor_timestamps else None
-        own_time = None if timestamps is None else timestamps != NO_TIMESTAMP
-        layout, previous = self._layout, self._live
-        if layout is None or layout.keys != exposition.keys or not _same(layout.own_time, own_time):
-            layout = self._layout = self._lay_out(exposition, own_time)
-        values = exposition.values
-        if layout.kept is not None:
-            values = values[layout.kept]
-            timestamps = timestamps[layout.kept] if timestamps is not None else None
-        times: int | Timestamps = timestamp_ms
-        if timestamps is not None:
-            times = np.where(timestamps == NO_TIMESTAMP, timestamp_ms, timestamps)
-        live = layout.tracked
-        # The usual case is the same set again: nothing to compare.
-        vanished = sorted(previous - live) if previous is not live else []
-        return Resolved(
-            SampleBatch(layout.table, values, times),
-            live,
-            SeriesTable(self._stream, vanished) if vanished else None,
-            len(live - previous) if previous is not live else 0,
-            layout.duplicates,
-        )
+        for layout in (self._tried, self._layout):
+            if layout is not None and layout.image is not None and layout.read is read and layout.image.update(body):
+                return self._resolved(layout, layout.image.values, layout.image.timestamps, timestamp_ms)
+        exposition = read(body)
+        self._metadata = exposition.metadata_lines
+        fitting = self._fitting(exposition, read)
+        if isinstance(fitting, Refused):
+            return fitting
+        if fitting.image is None:
+            fitting.image = TextImage.of(body, exposition)
+            keys = exposition.keys if fitting.image is None else None
+            fitting.samples = dataclasses.replace(fitting.samples, keys=keys)
+        return self._resolved(fitting, exposition.values, exposition.timestamps, timestamp_ms, exposition)
 
     def accept(self, resolved: Resolved) -> None:
         """The samples of ``resolved`` were appended: its series are what is live now."""
-        self._live = resolved.live
+        self._layout = self._live = resolved.layout
+        self._tried = None
+        self._failed_known = {}
+        self._newest = resolved.newest
+        if resolved.exemplars is not None:
+            self._exemplars.accept(resolved.exemplars)
 
     def end(self) -> SeriesTable | None:
         """Forget that anything is live: the series that turn stale, or None. Parsed labels are kept."""
-        live, self._live = self._live, frozenset()
-        if not live:
+        live, self._live = self._live, None
+        if live is None:
             return None
-        if self._layout is not None and live is self._layout.tracked and len(live) == len(self._layout.table):
-            return self._layout.table
-        return SeriesTable(self._stream, sorted(live))
+        if live.histograms is None and live.samples.untracked is None:
+            return live.samples.table if len(live.samples.table) else None
+        return self._table(live.tracked())
 
     def adopt(self, other: SeriesCache) -> None:
         """Take over what ``other`` has live: series that go on under this cache do not turn stale."""
-        self._live, other._live = other._live, frozenset()
+        self._live, other._live = other._live, None
 
-    def _lay_out(self, exposition: Exposition, own_time: NDArray[np.bool_] | None) -> _Layout:
-        keys, known = exposition.keys, self._encoded
-        encoded: dict[bytes, bytes] = {}
-        try:
-            for position, key in enumerate(keys):
-                one = known.get(key)
-                encoded[key] = (
-                    self._encode(exposition.labels_of(key, exposition.type_at(position))) if one is None else one
+    def metadata(self) -> Mapping[str, MetricMetadata]:
+        """What the last body said about its metric families, by name."""
+        return self._metadata.by_family()
+
+    def _fitting(self, exposition: Exposition, read: Read) -> _Layout | Refused:
+        """The layout of a body that was parsed: the one of a body before, if it has the same series."""
+        own_time = _own_time(exposition.timestamps) if self._honor_timestamps else None
+        exposed = exposition.histograms
+        own_histogram_time = _own_time(exposed.timestamps) if exposed is not None and self._honor_timestamps else None
+        layouts = [layout for layout in (self._tried, self._layout) if layout is not None]
+        for layout in layouts:
+            if (
+                _fits(layout.samples, layout.keys(), exposition.keys, own_time)
+                and (layout.histograms is None) is (exposed is None)
+                and (
+                    exposed is None
+                    or layout.histograms is None
+                    or _fits(layout.histograms, layout.histograms.keys or [], exposed.keys, own_histogram_time)
                 )
-        except (ExpositionError, InvalidValueError):
-            # The next body may well fail at the same series: nothing that is known of this one is worth forgetting.
-            encoded = {key: known[key] for key in keys if key in known} | encoded
-            raise
-        finally:
-            self._encoded = encoded
-        series: list[bytes] = []
-        kept: list[int] = []
-        seen: set[bytes] = set()
-        untracked: set[bytes] = set()
-        duplicates = 0
-        for position, key in enumerate(keys):
-            one = encoded[key]
-            if one is _DROPPED:
-                continue
-            has_own_time = own_time is not None and bool(own_time[position])
-            if one in seen and not has_own_time:
-                duplicates += 1
-                continue
-            seen.add(one)
-            if has_own_time and not self._track_timestamps:
-                untracked.add(one)
-            series.append(one)
-            kept.append(position)
-        return _Layout(
-            keys=keys,
-            table=SeriesTable(self._stream, series),
-            own_time=own_time,
-            kept=np.array(kept, dtype=np.intp) if len(kept) != len(keys) else None,
-            tracked=frozenset(seen - untracked),
-            duplicates=duplicates,
+            ):
+                layout.image, layout.read = None, read
+                return layout
+        known: Known = {}
+        for layout in reversed(layouts):
+            layout.know(known)
+        known.update(self._failed_known)
+        samples = self._map(exposition.keys, exposition.series, known, own_time)
+        if isinstance(samples, Refused):
+            self._failed_known = known
+            return samples
+        histograms = None
+        if exposed is not None:
+            found = self._map(exposed.keys, exposed.series, known, own_histogram_time)
+            if isinstance(found, Refused):
+                self._failed_known = known
+                return Refused(found.reason, len(exposition) + found.scraped, samples.kept + found.kept)
+            histograms = found
+        layout = self._tried = _Layout(read, samples, histograms, None)
+        return layout
+
+    def _map(
+        self,
+        keys: list[bytes],
+        labels_at: Callable[[int], Iterable[tuple[str, str]]],
+        known: Known,
+        own_time: NDArray[np.bool_] | None,
+    ) -> Columns | Refused:
+        def encode(position: int) -> bytes:
+            labels = self._labels.finish(labels_at(position))
+            return b"" if labels is None else encode_label_set(labels)
+
+        return map_columns(
+            self._stream, keys, encode, known, own_time=own_time, track_timestamps=self._track_timestamps
         )
 
-    def _encode(self, exposed: tuple[tuple[str, str], ...]) -> bytes:
-        labels: LabelSet | None = self._labels.finish(exposed)
-        return _DROPPED if labels is None else encode_label_set(labels)
+    def _resolved(
+        self,
+        layout: _Layout,
+        values: Values,
+        timestamps: Timestamps | None,
+        timestamp_ms: int,
+        exposition: Exposition | None = None,
+    ) -> Resolved:
+        samples, histograms = layout.samples, layout.histograms
+        exposed = exposition.histograms if exposition is not None else None
+        times = _times(timestamps if self._honor_timestamps else None, timestamp_ms)
+        batch = _batch(samples, values, times)
+        late = twice = 0
+        newest = None
+        if not isinstance(batch.timestamps, int):
+            batch, newest, late, twice = self._in_order(batch, batch.timestamps)
+        is_new = layout is not self._layout
+        live = self._live
+        vanished = sorted(set(live.tracked()).difference(layout.tracked())) if live not in (None, layout) else []
+        return Resolved(
+            batch=batch,
+            histograms=self._histogram_batch(histograms, exposed, timestamp_ms),
+            exemplars=self._new_exemplars(layout, exposition, times),
+            vanished=self._table(vanished) if vanished else None,
+            scraped=len(values) + (len(exposed.keys) if exposed is not None else 0),
+            kept=samples.kept + (histograms.kept if histograms is not None else 0),
+            added=(samples.added + (histograms.added if histograms is not None else 0)) if is_new else 0,
+            duplicates=samples.duplicates + twice + (histograms.duplicates if histograms is not None else 0),
+            out_of_order=late,
+            newest=newest,
+            layout=layout,
+        )
+
+    def _in_order(self, batch: SampleBatch, times: Timestamps) -> tuple[SampleBatch, NewestSamples, int, int]:
+        """``batch`` as far as no newer sample was appended before; what is newest then, how many are late or twice."""
+        newest = self._newest
+        if newest is None:
+            newest = NewestSamples.none(batch.series)
+        elif newest.table is not batch.series:
+            newest = newest.carried_to(batch.series)
+        acceptable, late, twice = newest.acceptable(times, batch.values)
+        followed = newest.followed_by(times, batch.values)
+        if not late and not twice:
+            return batch, followed, 0, 0
+        rows = np.flatnonzero(acceptable)
+        sets = batch.series.encoded_label_sets()
+        table = self._table([sets[row] for row in rows.tolist()])
+        return SampleBatch(table, batch.values[rows], times[rows]), followed, late, twice
+
+    def _histogram_batch(
+        self, columns: Columns | None, exposed: ExposedHistograms | None, timestamp_ms: int
+    ) -> HistogramBatch | None:
+        if columns is None or exposed is None or not len(columns.table):
+            return None
+        times = _times(exposed.timestamps if self._honor_timestamps else None, timestamp_ms)
+        if columns.positions is None:
+            return HistogramBatch(columns.table, tuple(exposed.histograms), times)
+        kept = tuple(exposed.histograms[position] for position in columns.positions.tolist())
+        return HistogramBatch(columns.table, kept, times if isinstance(times, int) else times[columns.positions])
+
+    def _new_exemplars(
+        self, layout: _Layout, exposition: Exposition | None, times: int | Timestamps
+    ) -> ExemplarBatch | None:
+        if exposition is None:
+            return None
+        found: list[tuple[bytes, Exemplar]] = []
+        for row, position, exemplar in _in_rows(layout.samples, exposition.exemplars):
+            stamp = times if isinstance(times, int) else int(times[position])
+            timed = exemplar if exemplar.timestamp is not None else msgspec.structs.replace(exemplar, timestamp=stamp)
+            found.append((layout.samples.table.encoded_labels(row), timed))
+        exposed = exposition.histograms
+        if exposed is not None and layout.histograms is not None:
+            table = layout.histograms.table
+            for row, _, exemplar in _in_rows(layout.histograms, exposed.exemplars):
+                if exemplar.timestamp is not None:  # as in Prometheus, which cannot tell whether others are repeated
+                    found.append((table.encoded_labels(row), exemplar))
+        return self._exemplars.news(self._stream, found) if found else None
+
+    def _table(self, encoded_label_sets: list[bytes]) -> SeriesTable:
+        return SeriesTable(self._stream, encoded_label_sets)
 
 
-def _same(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)
+def _in_rows(columns: Columns, pairs: Sequence[tuple[int, Exemplar]]) -> Iterator[tuple[int, int, Exemplar]]:
+    """Row, position and exemplar of those whose series is kept."""
+    for position, exemplar in pairs:
+        row = position if columns.rows is None else int(columns.rows[position])
+        if row >= 0:
+            yield row, position, exemplar
+
+
+def _own_time(timestamps: Timestamps | None) -> NDArray[np.bool_] | None:
+    return None if timestamps is None else timestamps != NO_TIMESTAMP
+
+
+def _times(timestamps: Timestamps | None, timestamp_ms: int) -> int | Timestamps:
+    """The time of each sample: its own, or that of the scrape."""
+    return timestamp_ms if timestamps is None else np.where(timestamps == NO_TIMESTAMP, timestamp_ms, timestamps)
+
+
+def _batch(columns: Columns, values: Values, times: int | Timestamps) -> SampleBatch:
+    positions = columns.positions
+    if positions is None:
+        return SampleBatch(columns.table, values, times)
+    return SampleBatch(columns.table, values[positions], times if isinstance(times, int) else times[positions])
+
+
+def _fits(columns: Columns, known: list[bytes], keys: list[bytes], own_time: NDArray[np.bool_] | None) -> bool:
+    """Whether ``columns``, whose keys are ``known``, are those of a body with ``keys``."""
+    if columns.own_time is None or own_time is None:
+        return columns.own_time is own_time and known == keys
+    return np.array_equal(columns.own_time, own_time) and known == keys

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from promscout.errors import ExpositionError, InvalidValueError
+from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition
 from promscout.exposition.text import parse_text
+from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.names import NameValidation
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.engine import Relabeler
 from promscout.relabel.regex import Regex
-from promscout.scrape.cache import SeriesCache
+from promscout.scrape.cache import Resolved, SeriesCache
+from promscout.scrape.columns import Refused
 from promscout.scrape.sample_labels import SampleLabels
 
 AT = 1_000_000
@@ -22,8 +25,8 @@ def cache(*rules, honor_timestamps=True, track_timestamps=False):
 
 
 def scrape(series, *lines, at=AT, accept=True):
-    resolved = series.resolve(parse_text("".join(f"{line}\n" for line in lines).encode()), at)
-    if accept:
+    resolved = series.resolve("".join(f"{line}\n" for line in lines).encode(), parse_text, at)
+    if accept and isinstance(resolved, Resolved):
         series.accept(resolved)
     return resolved
 
@@ -123,7 +126,7 @@ def test_time_stamps_of_samples_are_kept_and_their_series_never_vanish():
     series = cache()
     first = scrape(series, "a 1 5000", "b 2")
     assert list(first.batch.timestamps) == [5000, AT]
-    assert first.added == 1
+    assert first.added == 2
     second = scrape(series, "c 1")
     assert names(second.vanished) == ["b"]
 
@@ -164,7 +167,7 @@ def test_the_end_gives_every_live_series_once():
     first = scrape(series, "a 1", "b 2")
     assert series.end() is first.batch.series
     assert series.end() is None
-    assert scrape(series, "a 1", "b 2").added == 2, "all are new again"
+    assert scrape(series, "a 1", "b 2").added == 0, "they are known, although they turned stale"
 
 
 def test_the_end_leaves_out_series_with_time_stamps_of_their_own():
@@ -186,7 +189,7 @@ def test_what_another_cache_adopts_lives_on_there():
     new.adopt(old)
     assert old.end() is None
     second = scrape(new, "b 2", "c 3")
-    assert (names(second.vanished), second.added) == (["a"], 1)
+    assert (names(second.vanished), second.added) == (["a"], 2), "what lives goes on, what is known does not"
 
 
 def test_what_was_adopted_ends_without_a_scrape():
@@ -200,23 +203,23 @@ def test_what_was_adopted_ends_without_a_scrape():
 def test_a_series_text_that_is_not_valid_changes_nothing(line):
     series = cache()
     scrape(series, "a 1")
-    with pytest.raises(ExpositionError):
-        scrape(series, "b 1", line)
+    refused = scrape(series, "b 1", line)
+    assert isinstance(refused, Refused)
+    assert (refused.scraped, refused.kept, refused.added) == (1, 1, 1)
     assert scrape(series, "a 1").added == 0
 
 
 def test_a_series_without_a_name_after_relabelling_changes_nothing():
     series = cache(RelabelConfig(source_labels=("x",), regex=Regex.parse("1"), target_label="__name__", replacement=""))
     scrape(series, "a 1")
-    with pytest.raises(InvalidValueError):
-        scrape(series, 'a{x="1"} 1')
+    assert scrape(series, 'a{x="1"} 1') == Refused("metric name missing after relabelling", scraped=1)
     assert scrape(series, "a 1").added == 0
 
 
 def test_with_honor_labels_an_exposed_empty_label_keeps_the_targets_away():
     labels = SampleLabels((("instance", "i"), ("job", "j")), Relabeler(()), honor_labels=True)
     cache = SeriesCache(1, labels, honor_timestamps=True, track_timestamps=False)
-    resolved = cache.resolve(parse_text(b'push_time{instance=""} 1\n'), 1000)
+    resolved = cache.resolve(b'push_time{instance=""} 1\n', parse_text, 1000)
     assert list(resolved.batch.series) == [(("__name__", "push_time"), ("job", "j"))]
 
 
@@ -250,8 +253,145 @@ def test_a_scrape_that_fails_again_and_again_looks_only_at_the_series_that_fails
     series = counting_cache(relabeler, names=NameValidation.LEGACY)
     scrape(series, "a 1", "b 1")
     for _ in range(3):
-        with pytest.raises(InvalidValueError, match="invalid metric name"):
-            scrape(series, "c 1", '{"x.y"} 1', "a 1", "b 1")
+        refused = scrape(series, "c 1", '{"x.y"} 1', "a 1", "b 1")
+        assert "invalid metric name" in refused.reason
     assert relabeler.applied == 2 + 1 + 3
     assert names(scrape(series, "a 1", "b 1", "c 1").batch.series) == ["a", "b", "c"]
     assert relabeler.applied == 6
+
+
+def test_a_line_repeated_counts_as_left_by_relabelling():
+    resolved = scrape(cache(), "a 1", "a 2", "b 1")
+    assert (resolved.scraped, resolved.kept, resolved.appended, resolved.duplicates) == (3, 3, 2, 1)
+
+
+def test_samples_with_older_time_stamps_than_before_are_left_out_and_counted():
+    series = cache()
+    scrape(series, "a 1 5000", "b 1 5000", "c 1")
+    second = scrape(series, "a 2 4000", "b 2 6000", "c 2", at=AT + 1)
+    assert (names(second.batch.series), list(second.batch.timestamps)) == (["b", "c"], [6000, AT + 1])
+    assert (second.out_of_order, second.duplicates, second.kept) == (1, 0, 3)
+    third = scrape(series, "a 3 4999", "b 3 6001", "c 3", at=AT + 2)
+    assert third.out_of_order == 1, "what was left out is not what is newest"
+
+
+def test_a_sample_with_its_old_time_stamp_goes_on_only_with_its_old_value():
+    series = cache()
+    scrape(series, "a 1 5000", "b 1 5000")
+    second = scrape(series, "a 1 5000", "b 2 5000")
+    assert (names(second.batch.series), second.duplicates, second.out_of_order) == (["a"], 1, 0)
+
+
+def test_time_stamps_are_remembered_when_other_series_come():
+    series = cache()
+    scrape(series, "a 1 5000")
+    second = scrape(series, "a 2 4000", "b 2 1000")
+    assert (names(second.batch.series), second.out_of_order) == (["b"], 1)
+
+
+def test_a_body_with_another_reader_is_not_compared_with_the_one_before():
+    series, read = cache(), []
+
+    def another(body):
+        read.append(body)
+        return parse_text(body)
+
+    scrape(series, "a 1")
+    resolved = series.resolve(b"a 2\n", another, AT)
+    assert (read, list(resolved.batch.values), resolved.added) == ([b"a 2\n"], [2], 0)
+
+
+def test_a_body_with_other_numbers_is_not_parsed_again():
+    series, read = cache(), []
+
+    def reading(body):
+        read.append(body)
+        return parse_text(body)
+
+    for body in (b"a 1\nb 2\n", b"a 10\nb 2\n", b"a 11\nb NaN\n"):
+        resolved = series.resolve(body, reading, AT)
+        series.accept(resolved)
+    assert len(read) == 1
+    assert resolved.batch.values[0] == 11
+
+
+def exposing(*, exemplars=(), histograms=None):
+    """A reader that gives these beside the samples of a text body."""
+
+    def read(body):
+        samples = parse_text(body)
+        return Exposition(samples.keys, samples.values, samples.timestamps, exemplars=exemplars, histograms=histograms)
+
+    return read
+
+
+def exemplar(trace, value=1.0, timestamp=None):
+    return Exemplar((("trace", trace),), value, timestamp)
+
+
+def test_exemplars_are_given_once_with_the_time_of_their_sample():
+    series = cache()
+    first = series.resolve(b"a 1\nb 1 5000\n", exposing(exemplars=[(0, exemplar("x")), (1, exemplar("y"))]), AT)
+    series.accept(first)
+    assert names(first.exemplars.series) == ["b", "a"]
+    assert [one.timestamp for one in first.exemplars.exemplars] == [5000, AT]
+    second = series.resolve(b"a 2\nb 2 6000\n", exposing(exemplars=[(0, exemplar("x")), (1, exemplar("z"))]), AT + 1)
+    assert [one.labels for one in second.exemplars.exemplars] == [(("trace", "z"),)]
+
+
+def test_exemplars_of_a_scrape_that_was_not_accepted_come_again():
+    series = cache()
+    for _ in range(2):
+        resolved = series.resolve(b"a 1\n", exposing(exemplars=[(0, exemplar("x"))]), AT)
+        assert len(resolved.exemplars) == 1
+
+
+def test_exemplars_of_dropped_series_are_dropped():
+    drop = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("a"), action=Action.DROP)
+    resolved = cache(drop).resolve(b"a 1\nb 1\n", exposing(exemplars=[(0, exemplar("x"))]), AT)
+    assert resolved.exemplars is None
+
+
+def test_an_exemplar_older_than_the_one_before_is_left_out():
+    series = cache()
+    series.accept(series.resolve(b"a 1\n", exposing(exemplars=[(0, exemplar("x", timestamp=2000))]), AT))
+    assert series.resolve(b"a 2\n", exposing(exemplars=[(0, exemplar("y", timestamp=1000))]), AT).exemplars is None
+
+
+def native(*keys, timestamps=None, exemplars=()):
+    histograms = [Histogram(schema=3, count=position) for position in range(len(keys))]
+    return ExposedHistograms([key.encode() for key in keys], histograms, timestamps, exemplars)
+
+
+def test_native_histograms_are_series_beside_the_samples():
+    series = cache()
+    first = series.resolve(b"a 1\n", exposing(histograms=native("h", "i")), AT)
+    series.accept(first)
+    assert names(first.histograms.series) == ["h", "i"]
+    assert ([one.count for one in first.histograms.histograms], first.histograms.timestamps) == ([0, 1], AT)
+    assert (first.scraped, first.kept, first.added, first.appended) == (3, 3, 3, 3)
+    again = series.resolve(b"a 2\n", exposing(histograms=native("h", "i")), AT + 1)
+    assert again.histograms.series is first.histograms.series
+    series.accept(again)
+    fewer = series.resolve(b"a 2\n", exposing(histograms=native("i")), AT + 2)
+    assert (names(fewer.vanished), fewer.added) == (["h"], 0)
+    assert sorted(names(series.end())) == ["a", "h", "i"]
+
+
+def test_dropped_native_histograms_do_not_shift_the_others():
+    drop = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("h"), action=Action.DROP)
+    times = np.array([5000, NO_TIMESTAMP, 6000])
+    resolved = cache(drop).resolve(b"", exposing(histograms=native("i", "h", "j", timestamps=times)), AT)
+    assert names(resolved.histograms.series) == ["i", "j"]
+    assert ([one.count for one in resolved.histograms.histograms], list(resolved.histograms.timestamps)) == (
+        [0, 2],
+        [5000, 6000],
+    )
+
+
+def test_exemplars_of_native_histograms_need_a_time_stamp():
+    found = native(
+        "h", exemplars=[(0, exemplar("x")), (0, exemplar("z", timestamp=7)), (0, exemplar("y", timestamp=5))]
+    )
+    resolved = cache().resolve(b"", exposing(histograms=found), AT)
+    assert [one.labels[0][1] for one in resolved.exemplars.exemplars] == ["y", "z"]
