@@ -1,1 +1,1 @@
-"""Scraped bytes to samples: the text format, its series, and which format a response is in. Pure."""
+"""Scraped bytes to samples: the formats, their series, and which format a response is in. Pure."""

@@ -15,13 +15,15 @@ import msgspec
 
 from promscout.errors import ExpositionError
 from promscout.exposition.numbers import parse_go_float
+from promscout.model.histogram import Exemplar
 
 METRIC_TYPES: Final = frozenset({b"counter", b"gauge", b"histogram", b"summary", b"untyped"})
 
+METRIC_NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL_NAME: Final = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
+QUOTED_NAME: Final = re.compile(rb'"(?:\\[^\n\0]|[^\\"\0])*"')
+
 _BLANKS: Final = re.compile(rb"[ \t]*")
-_METRIC_NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL_NAME: Final = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
-_QUOTED_NAME: Final = re.compile(rb'"(?:\\[^\n\0]|[^\\"\0])*"')
 _QUOTED_VALUE: Final = re.compile(rb'"(?:\\\0*[^\n\0]|[^\\"])*"')
 _VALUE: Final = re.compile(rb"[^{ \t\n\0]+")
 _DIGITS: Final = re.compile(rb"[0-9]+")
@@ -40,26 +42,38 @@ class Sample(msgspec.Struct, frozen=True):
     key: bytes
     value: float
     timestamp: int | None
+    exemplar: Exemplar | None = None
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """A HELP or TYPE line; ``name`` and ``text`` as written."""
+    """A HELP, TYPE or UNIT line; ``name`` and ``text`` as written."""
 
     kind: bytes
     name: bytes
     text: bytes
 
 
-class Reader:
+class Cursor:
+    """A place in a body, and how to refuse what stands there."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+
+    def _refuse(self, message: str) -> NoReturn:
+        line_start = self._body.rfind(b"\n", 0, self._at) + 1
+        raise ExpositionError(message, self._body.count(b"\n", 0, self._at) + 1, self._at - line_start + 1)
+
+
+class Reader(Cursor):
     """Reads one body from the start, entry by entry.
 
     Every method that reads raises ExpositionError, with line and column of the place, where Prometheus would refuse.
     """
 
     def __init__(self, body: bytes) -> None:
-        self._body = body + b"\n"
+        super().__init__(body + b"\n")
         self._size = len(self._body)
-        self._at = 0
 
     def next_entry(self) -> Sample | Metadata | None:
         """The next sample or metadata line; None at the end."""
@@ -101,7 +115,7 @@ class Reader:
 
     def _metadata(self, opening: re.Match[bytes]) -> Metadata:
         self._at = opening.end()
-        name = _METRIC_NAME.match(self._body, self._at) or _QUOTED_NAME.match(self._body, self._at)
+        name = METRIC_NAME.match(self._body, self._at) or QUOTED_NAME.match(self._body, self._at)
         if name is None:
             self._refuse(f"expected a metric name after {opening[1].decode()}")
         self._at = name.end()
@@ -145,7 +159,7 @@ class Reader:
 
     def _series(self, start: int) -> tuple[bytes, RawLabels]:
         """Metric name and labels; ``start`` is where the series began, blanks before it included."""
-        opening = _METRIC_NAME.match(self._body, self._at)
+        opening = METRIC_NAME.match(self._body, self._at)
         if opening is None:
             if self._body[self._at] != 0x7B:
                 self._refuse("expected a metric name, a brace or a comment")
@@ -180,7 +194,7 @@ class Reader:
             labels.append((label, self._label_value()))
 
     def _label_name(self) -> tuple[bytes, bool]:
-        found = _LABEL_NAME.match(self._body, self._at) or _QUOTED_NAME.match(self._body, self._at)
+        found = LABEL_NAME.match(self._body, self._at) or QUOTED_NAME.match(self._body, self._at)
         if found is None:
             self._refuse("expected a label name")
         self._at = found.end()
@@ -200,10 +214,6 @@ class Reader:
         self._skip_blanks()
         self._at += self._body[self._at] == 0x2C
         return found[0][1:-1]
-
-    def _refuse(self, message: str) -> NoReturn:
-        line_start = self._body.rfind(b"\n", 0, self._at) + 1
-        raise ExpositionError(message, self._body.count(b"\n", 0, self._at) + 1, self._at - line_start + 1)
 
 
 def metadata_text(rest: bytes) -> bytes:

@@ -12,21 +12,56 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.exposition.lexer import Metadata
-from promscout.exposition.series import parse_series, unescape
+from promscout.exposition.lexer import Metadata, RawLabels
+from promscout.exposition.series import parse_series
 from promscout.model.histogram import Exemplar, Histogram
 
 NO_TIMESTAMP: Final = np.iinfo(np.int64).min
 """Stands in ``Exposition.timestamps`` for a line without time stamp."""
 
+_LONGEST_EXEMPLAR: Final = 128
+"""Characters of all labels of an exemplar, names and values. Source: prometheus v3.x model/exemplar/exemplar.go."""
+
+_OPENMETRICS_TYPES: Final = {"untyped": "unknown"}
+
+LabelsOf: TypeAlias = Callable[[bytes, str], tuple[tuple[str, str], ...]]
+"""From a series' key and the metric type in force to its labels, as ``parse_series`` does for text."""
+
+HelpText: TypeAlias = Callable[[str], str]
+"""From a help text as written to the one that is meant."""
+
 TypeChanges: TypeAlias = list[tuple[int, str]]
 """Index of a sample, and the metric type in force from it on."""
 
 
-class MetricMetadata(msgspec.Struct, frozen=True):
-    """What a body says about a metric family; empty texts where it says nothing."""
+_HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
 
-    type: str = "untyped"
+
+def unescape_help(text: str) -> str:
+    r"""A help text of the text format with ``\\`` and ``\n`` replaced; other backslashes stand for themselves."""
+    return _HELP_ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else "\\", text) if "\\" in text else text
+
+
+def exemplar_of(labels: RawLabels, value: float, timestamp: int | None) -> Exemplar | None:
+    """An exemplar with these labels, without empty ones; None if no storage would take it.
+
+    That is, it has a label twice, too long labels, or a text that is not UTF-8. A scrape does not fail because of it.
+
+    Source: prometheus v3.x tsdb/exemplar.go validateExemplar; tsdb/agent/db.go AppendExemplar.
+    """
+    try:
+        pairs = [(name.decode(), text.decode()) for name, text in labels if text]
+    except UnicodeDecodeError:
+        return None
+    if sum(len(name) + len(text) for name, text in pairs) > _LONGEST_EXEMPLAR or len(dict(pairs)) < len(pairs):
+        return None
+    return Exemplar(tuple(sorted(pairs)), value, timestamp)
+
+
+class MetricMetadata(msgspec.Struct, frozen=True):
+    """What a body says about a metric family; empty texts where it says nothing. ``type`` is OpenMetrics's word."""
+
+    type: str = "unknown"
     help: str = ""
     unit: str = ""
 
@@ -34,22 +69,35 @@ class MetricMetadata(msgspec.Struct, frozen=True):
 class MetadataLines:
     """The HELP, TYPE and UNIT lines of a body, each with the index of the sample that follows it."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_help_text", "_lines")
 
-    def __init__(self, lines: Sequence[tuple[int, Metadata]]) -> None:
+    def __init__(self, lines: Sequence[tuple[int, Metadata]] = (), help_text: HelpText = unescape_help) -> None:
         self._lines = lines
+        self._help_text = help_text
 
     def type_changes(self) -> TypeChanges:
         """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
         return [(index, line.text.decode()) for index, line in self._lines if line.kind == b"TYPE"]
 
     def by_family(self) -> dict[str, MetricMetadata]:
-        """Metric family name → its metadata; of repeated lines the last counts. Made at each call."""
+        """Metric family name → its metadata; of repeated lines the last counts. Made at each call.
+
+        Names are as written between their quotes, escapes included.
+
+        Source: prometheus v3.x model/textparse Help, Type and Unit; scrape/scrape.go scrapeCache.
+        """
         found: dict[str, dict[str, str]] = {}
         for _, line in self._lines:
-            texts = found.setdefault(unescape(line.name.decode(errors="replace")), {})
-            texts[line.kind.decode().lower()] = _HELP_ESCAPE.sub(_unescape_help, line.text.decode())
-        return {name: MetricMetadata(**texts) for name, texts in found.items()}
+            text = line.text.decode(errors="replace")
+            found.setdefault(line.name.decode(errors="replace"), {})[line.kind.decode().lower()] = text
+        return {
+            name: MetricMetadata(
+                _OPENMETRICS_TYPES.get(texts.get("type", "unknown"), texts.get("type", "unknown")),
+                self._help_text(texts.get("help", "")),
+                texts.get("unit", ""),
+            )
+            for name, texts in found.items()
+        }
 
 
 class ExposedHistograms(msgspec.Struct, frozen=True, eq=False):
@@ -62,7 +110,7 @@ class ExposedHistograms(msgspec.Struct, frozen=True, eq=False):
     histograms: list[Histogram]
     timestamps: NDArray[np.int64] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
-    labels_of: Callable[[bytes, str], tuple[tuple[str, str], ...]] = parse_series
+    labels_of: LabelsOf = parse_series
 
     def series(self, index: int) -> tuple[tuple[str, str], ...]:
         """The labels of histogram ``index``."""
@@ -87,7 +135,8 @@ class Exposition:
         *,
         exemplars: Sequence[tuple[int, Exemplar]] = (),
         histograms: ExposedHistograms | None = None,
-        labels_of: Callable[[bytes, str], tuple[tuple[str, str], ...]] = parse_series,
+        labels_of: LabelsOf = parse_series,
+        help_text: HelpText = unescape_help,
     ) -> None:
         self.keys = keys
         self.values = values
@@ -95,7 +144,7 @@ class Exposition:
         self.exemplars = exemplars
         self.histograms = histograms
         self.labels_of = labels_of
-        self.metadata_lines = MetadataLines(metadata_lines)
+        self.metadata_lines = MetadataLines(metadata_lines, help_text)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -117,10 +166,3 @@ class Exposition:
     def metadata(self) -> dict[str, MetricMetadata]:
         """Metric family name → its metadata. Made at each call."""
         return self.metadata_lines.by_family()
-
-
-_HELP_ESCAPE: Final = re.compile(r"\\([\\n])")
-
-
-def _unescape_help(escape: re.Match[str]) -> str:
-    return "\n" if escape[1] == "n" else "\\"

@@ -38,9 +38,23 @@ def parse_series(key: bytes, metric_type: str = "untyped") -> tuple[tuple[str, s
         raise ExpositionError("the series is not valid UTF-8", 1, error.start + 1) from None
     common = _COMMON.fullmatch(text)
     if common is None:
-        labels = _parse_unusual(key)
-    else:
-        labels = [(METRIC_NAME, common[1]), *(_COMMON_LABEL.findall(common[2]) if common[2] else ())]
+        return finish_series(*Reader(key).series(), metric_type)
+    labels = [(METRIC_NAME, common[1]), *(_COMMON_LABEL.findall(common[2]) if common[2] else ())]
+    return finish_labels(labels, metric_type)
+
+
+def finish_series(name: bytes, raw: RawLabels, metric_type: str) -> tuple[tuple[str, str], ...]:
+    """The labels of a series by its name and its labels as written, as :func:`parse_series` gives them."""
+    pairs: RawLabels = [(METRIC_NAME.encode(), name), *raw]
+    return finish_labels([(unescape(label.decode()), unescape(value.decode())) for label, value in pairs], metric_type)
+
+
+def finish_labels(labels: list[tuple[str, str]], metric_type: str) -> tuple[tuple[str, str], ...]:
+    """Unescaped labels of a series, as :func:`parse_series` gives them.
+
+    Raises:
+        ExpositionError: as :func:`parse_series`.
+    """
     numeric = _NUMERIC_LABEL.get(metric_type)
     if numeric is not None:
         labels = [(name, _normalize(value) if name == numeric else value) for name, value in labels]
@@ -52,12 +66,6 @@ def unescape(text: str) -> str:
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], text)
-
-
-def _parse_unusual(key: bytes) -> list[tuple[str, str]]:
-    name, raw = Reader(key).series()
-    pairs: RawLabels = [(METRIC_NAME.encode(), name), *raw]
-    return [(unescape(label.decode()), unescape(value.decode())) for label, value in pairs]
 
 
 def _normalize(value: str) -> str:

@@ -30,7 +30,7 @@ from promscout.scrape.sample_labels import SampleLabels
 
 Read: TypeAlias = Callable[[bytes], Exposition]
 
-_NO_METADATA: Final = MetadataLines(())
+_NO_METADATA: Final = MetadataLines()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def test_a_type_is_in_force_until_the_next(parse):
 @both_ways
 def test_quoted_names_have_metadata_and_a_type(parse):
     exposition = parse(b'# TYPE "a.b\\"" gauge\n# HELP "c d" x\n{"c d"} 1\n')
-    assert exposition.metadata == {'a.b"': MetricMetadata("gauge"), "c d": MetricMetadata(help="x")}
+    assert exposition.metadata == {r"a.b\"": MetricMetadata("gauge"), "c d": MetricMetadata(help="x")}
     assert exposition.keys == [b'{"c d"}']
 
 
