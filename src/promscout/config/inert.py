@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from promscout.config.values import GlobalConfig
-from promscout.exposition.negotiation import READABLE_PROTOCOLS
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import MetadataConfig, ProtobufMessage, RemoteWriteConfig
 
 _SCRAPE: Final[dict[str, Any]] = {
-    "scrape_protocols": (),
     "scrape_native_histograms": False,
     "always_scrape_classic_histograms": False,
     "convert_classic_histograms_to_nhcb": False,
@@ -28,10 +26,8 @@ _SCRAPE: Final[dict[str, Any]] = {
     "label_value_length_limit": 0,
 }
 
-_READABLE: Final = frozenset({None, *READABLE_PROTOCOLS})
-
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
-    ScrapeConfig: _SCRAPE | {"fallback_scrape_protocol": _READABLE},
+    ScrapeConfig: _SCRAPE,
     GlobalConfig: _SCRAPE | {"query_log_file": ""},
     RemoteWriteConfig: {
         "send_exemplars": False,
@@ -43,7 +39,7 @@ _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     },
     HTTPClientConfig: {"enable_http2": False},
 }
-"""Struct → option → the value, or the set of values, that needs no warning: it asks for what is done anyway."""
+"""Struct → option → the value that needs no warning: it asks for what is done anyway."""
 
 SECTIONS: Final = frozenset({"rule_files", "alerting", "storage", "remote_read", "tracing", "otlp", "runtime"})
 """Sections of Prometheus about things that are not done here."""
@@ -53,6 +49,5 @@ def has_no_effect(struct: type[Any], option: str, value: object) -> bool:
     """Whether the user wrote an option in vain."""
     for kind, options in _OPTIONS.items():
         if issubclass(struct, kind) and option in options:
-            harmless = options[option]
-            return value not in harmless if isinstance(harmless, frozenset) else value != harmless
+            return bool(value != options[option])
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,10 +28,25 @@ _KEY: Final = re.compile(rb'[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_
 _BEFORE_OPENING_QUOTE: Final = frozenset(b'=,{ \t"\\')
 """A ``"}`` after one of these bytes may stand inside quoted text; after any other it ends the series."""
 
+_MEMORABLE: Final = 512  # bytes of a line, so that no target can make memory grow by more than a few MB
+
 _DECODE_NUMBERS: Final = msgspec.json.Decoder(list[float]).decode
 _DECODE_NUMBERS_OR_NULL: Final = msgspec.json.Decoder(list[float | None]).decode
 _NUMBER_BYTES: Final = b"0123456789+-.eENaInf"
 """Of texts in these bytes ``float`` accepts what Go does, except where the result is not finite."""
+
+
+_Line = TypeVar("_Line")
+
+
+def remembered(read: Callable[[bytes], _Line]) -> Callable[[bytes], _Line]:
+    """``read``, which remembers short lines: the same ones come with every scrape, and from all targets of a kind."""
+    remembering = lru_cache(8192)(read)
+
+    def look_up(line: bytes) -> _Line:
+        return remembering(line) if len(line) <= _MEMORABLE else read(line)
+
+    return look_up
 
 
 def read_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Final, Self
 
 import msgspec
@@ -13,9 +14,11 @@ from promscout.errors import InvalidValueError
 
 
 class Format(Enum):
-    """A format of a response body."""
+    """A format of a response body, by its media type."""
 
     TEXT = "text/plain"
+    OPENMETRICS = "application/openmetrics-text"
+    PROTOBUF = "application/vnd.google.protobuf"
 
 
 class ScrapeProtocol(StrEnum):
@@ -41,9 +44,9 @@ class ScrapeProtocol(StrEnum):
             raise InvalidValueError(f"unknown scrape protocol {text}, supported: [{known}]") from None
 
     @property
-    def is_readable(self) -> bool:
-        """Whether there is a parser for it here."""
-        return self in _HEADERS
+    def format(self) -> Format:
+        """What bodies are in that answer to it."""
+        return Format(_HEADERS[self].partition(";")[0])
 
 
 class NameEscaping(StrEnum):
@@ -59,16 +62,21 @@ class NameEscaping(StrEnum):
 
 
 _HEADERS: Final = {
-    ScrapeProtocol.PROMETHEUS_TEXT_1_0_0: "text/plain;version=1.0.0",
+    ScrapeProtocol.PROMETHEUS_PROTO: (
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+    ),
     ScrapeProtocol.PROMETHEUS_TEXT_0_0_4: "text/plain;version=0.0.4",
+    ScrapeProtocol.PROMETHEUS_TEXT_1_0_0: "text/plain;version=1.0.0",
+    ScrapeProtocol.OPENMETRICS_TEXT_0_0_1: "application/openmetrics-text;version=0.0.1",
+    ScrapeProtocol.OPENMETRICS_TEXT_1_0_0: "application/openmetrics-text;version=1.0.0",
 }
-READABLE_PROTOCOLS: Final = tuple(_HEADERS)
-"""What can be read here, in the order in which Prometheus prefers it."""
+"""Source: prometheus v3.x config/config.go ScrapeProtocolsHeaders."""
 
 _ESCAPABLE: Final = frozenset({ScrapeProtocol.PROMETHEUS_TEXT_1_0_0, ScrapeProtocol.OPENMETRICS_TEXT_1_0_0})
 """The formats that have names beyond the legacy scheme, and so a parameter for them."""
 
-_FIRST_WEIGHT: Final = 6  # one more than the protocols that Prometheus knows, so that the header is the same
+_FIRST_WEIGHT: Final = len(_HEADERS) + 1
+_MEDIA_TYPES: Final = {known.value: known for known in Format}
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
@@ -88,27 +96,25 @@ class Negotiated(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def accept_header(
-    protocols: Sequence[ScrapeProtocol] = READABLE_PROTOCOLS, escaping: NameEscaping = NameEscaping.ALLOW_UTF8
-) -> str:
-    """The Accept header that asks for those of ``protocols`` that can be read, the first one preferred.
+def accept_header(protocols: Sequence[ScrapeProtocol], escaping: NameEscaping = NameEscaping.ALLOW_UTF8) -> str:
+    """The Accept header that asks for ``protocols``, the first one preferred, and for anything else after them.
 
-    Where none of them can, it asks for all that can be read: a target may have those as well. ``escaping`` is asked for
-    where the format knows it. Whatever a target does about it, names are stored as it writes them.
+    ``escaping`` is asked for where the format knows it. Whatever a target does about it, names are stored as it writes
+    them.
 
     Source: prometheus v3.x scrape/scrape.go acceptHeader.
     """
-    readable = [protocol for protocol in protocols if protocol.is_readable] or READABLE_PROTOCOLS
     parameter = f";escaping={escaping}"
-    wanted = [_HEADERS[protocol] + (parameter if protocol in _ESCAPABLE else "") for protocol in readable]
+    wanted = [_HEADERS[protocol] + (parameter if protocol in _ESCAPABLE else "") for protocol in protocols]
     return ",".join(f"{header};q=0.{_FIRST_WEIGHT - index}" for index, header in enumerate((*wanted, "*/*")))
 
 
+@lru_cache(128)  # the same headers come with every scrape
 def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Negotiated:
     """The format of a response with the header Content-Type ``content_type`` (empty where there is none).
 
-    A missing, broken or unknown type means ``fallback``, and without one that the scrape fails. OpenMetrics and
-    protobuf are refused whatever the fallback, since their bodies do not parse as text.
+    Its parameters do not matter. A missing, broken or unknown type means ``fallback``, and without one that the scrape
+    fails, unless its body is empty.
 
     Source: prometheus v3.x model/textparse/interface.go extractMediaType.
     """
@@ -117,20 +123,15 @@ def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Nego
     media_type = _media_type(content_type)
     if media_type is None:
         return _fall_back(f'cannot parse Content-Type "{content_type}"', fallback)
-    if media_type == Format.TEXT.value:
-        return Negotiated(Format.TEXT)
-    problem = f'received unsupported Content-Type "{content_type}"'
-    if media_type in {"application/openmetrics-text", "application/vnd.google.protobuf"}:
-        return Negotiated(None, problem)
-    return _fall_back(problem, fallback)
+    if media_type in _MEDIA_TYPES:
+        return Negotiated(_MEDIA_TYPES[media_type])
+    return _fall_back(f'received unsupported Content-Type "{content_type}"', fallback)
 
 
 def _fall_back(problem: str, fallback: ScrapeProtocol | None) -> Negotiated:
     if fallback is None:
         return Negotiated(None, f"{problem} and no fallback_scrape_protocol specified for target")
-    if not fallback.is_readable:
-        return Negotiated(None, f'{problem}, and what fallback_scrape_protocol says, "{fallback}", cannot be read')
-    return Negotiated(Format.TEXT, f'{problem}, using fallback_scrape_protocol "{fallback}"')
+    return Negotiated(fallback.format, f'{problem}, using fallback_scrape_protocol "{fallback}"')
 
 
 def _media_type(content_type: str) -> str | None:

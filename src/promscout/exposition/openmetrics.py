@@ -7,12 +7,11 @@ have one; for everything else, the exact reader of :mod:`promscout.exposition.op
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from promscout.exposition.columns import UnusualError, numbers, read_all, split_timestamps
+from promscout.exposition.columns import UnusualError, numbers, read_all, remembered, split_timestamps
 from promscout.exposition.lexer import Metadata, is_utf8, unquote
 from promscout.exposition.openmetrics_lexer import OpenMetricsReader, metadata_problem
 from promscout.exposition.openmetrics_series import parse_openmetrics_series
@@ -93,7 +92,7 @@ def _lines(body: bytes) -> list[bytes]:
     return content[1 : -len(_EOF)].split(b"\n") if len(content) > len(_EOF) else []
 
 
-@lru_cache(8192)  # the same lines come with every scrape, and from all targets of a kind
+@remembered
 def _metadata(text: bytes) -> Metadata:
     found = _METADATA.fullmatch(text)
     if found is None:

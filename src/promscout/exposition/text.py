@@ -8,12 +8,11 @@ reader of :mod:`promscout.exposition.lexer` reads it again from the start, so bo
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from promscout.exposition.columns import UnusualError, numbers, read_all, split_timestamps
+from promscout.exposition.columns import UnusualError, numbers, read_all, remembered, split_timestamps
 from promscout.exposition.lexer import METRIC_TYPES, Metadata, Reader, is_utf8, metadata_text, unquote
 from promscout.exposition.samples import Exposition
 
@@ -65,7 +64,7 @@ def _parse_common(body: bytes) -> Exposition:
     return Exposition(keys, numbers(values), timestamps, metadata)
 
 
-@lru_cache(8192)  # the same lines come with every scrape, and from all targets of a kind
+@remembered
 def _comment(line: bytes) -> Metadata | None:
     comment = _COMMENT.fullmatch(line)
     if comment is None:
