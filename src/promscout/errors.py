@@ -4,6 +4,7 @@
     ├── ConfigError            the user's configuration; carries every problem found, each with its place
     │   └── ConfigUnreadable   the file cannot be opened or read at all
     ├── InvalidValueError      one value of a configuration, before its place is known (also a ValueError)
+    │   └── LabelLimitError    a sample's labels exceed a limit of its job
     ├── KubeError              the API server, or the way to it
     │   ├── ApiStatusError     it answered with a failure status (code, reason, message)
     │   │   └── ExpiredError   410 Gone or reason Expired: list again
@@ -67,6 +68,10 @@ class InvalidValueError(PromscoutError, ValueError):
     def __init__(self, message: str, *, key: str | None = None) -> None:
         super().__init__(message)
         self.key = key
+
+
+class LabelLimitError(InvalidValueError):
+    """The labels of a sample are more, or longer, than its job allows: told apart because such scrapes are counted."""
 
 
 class KubeError(PromscoutError):

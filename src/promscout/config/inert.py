@@ -21,9 +21,6 @@ _SCRAPE: Final[dict[str, Any]] = {
     "extra_scrape_metrics": False,
     "scrape_failure_log_file": "",
     "target_limit": 0,
-    "label_limit": 0,
-    "label_name_length_limit": 0,
-    "label_value_length_limit": 0,
 }
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {

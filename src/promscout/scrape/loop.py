@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from promscout.errors import ExpositionError, InvalidValueError
+from promscout.errors import ExpositionError, InvalidValueError, LabelLimitError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.text import parse_text
 from promscout.logs import EventLog
@@ -18,6 +18,7 @@ from promscout.model.series import SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.label_limits import LabelLimits
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.report import Report, report_series
 from promscout.scrape.sample_labels import SampleLabels
@@ -166,7 +167,13 @@ class ScrapeLoop:
         options = self._options
         config = options.config
         names = config.metric_name_validation_scheme or NameValidation.UTF8
-        return SampleLabels(self.target.labels, options.metric_relabeler, honor_labels=config.honor_labels, names=names)
+        return SampleLabels(
+            self.target.labels,
+            options.metric_relabeler,
+            honor_labels=config.honor_labels,
+            names=names,
+            limits=LabelLimits.of(config),
+        )
 
     def start(self) -> None:
         """Scrape at every slot from now on, until stopped."""
@@ -268,6 +275,8 @@ class ScrapeLoop:
             scraped = len(exposition.keys)
             resolved = self._series().resolve(exposition, timestamp_ms)
         except (ExpositionError, InvalidValueError) as error:
+            if isinstance(error, LabelLimitError):
+                self._context.metrics.label_limits_exceeded.inc()
             return _Outcome(scraped=scraped, error=str(error))
         if config.sample_limit and len(resolved.batch) > config.sample_limit:
             self._context.metrics.too_many_samples.inc()

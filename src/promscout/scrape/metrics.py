@@ -68,6 +68,11 @@ class ScrapeMetrics:
             "Total number of scrapes that hit the sample limit and were rejected.",
             registry=registry,
         )
+        self.label_limits_exceeded = Counter(
+            "prometheus_target_scrape_pool_exceeded_label_limits",
+            "Total number of scrapes that hit one of the label limits and were rejected.",
+            registry=registry,
+        )
         self.duplicate_samples = Counter(
             "prometheus_target_scrapes_sample_duplicate_timestamp",
             "Total number of samples rejected due to duplicate timestamps but different values.",

@@ -9,6 +9,7 @@ from promscout.errors import InvalidValueError
 from promscout.model.labels import EXPORTED_PREFIX, METRIC_NAME, LabelSet, label_set
 from promscout.model.names import NameValidation
 from promscout.relabel.engine import Relabeler
+from promscout.scrape.label_limits import NO_LIMITS, LabelLimits
 
 _SHOWN: Final = 80
 """Characters of a target's text in a message."""
@@ -17,13 +18,14 @@ _SHOWN: Final = 80
 class SampleLabels:
     """Adds a target's labels to exposed ones and applies ``metric_relabel_configs``.
 
-    ``names`` says which names may come out; the target's own labels count, its report samples do not.
+    ``names`` says which names may come out, ``limits`` how many labels of what length; the target's own labels count,
+    its report samples do not.
 
     Source: prometheus v3.x scrape/scrape.go mutateSampleLabels, resolveConflictingExposedLabels,
     mutateReportSampleLabels; model/labels/labels_common.go Labels.IsValid.
     """
 
-    __slots__ = ("_honor_labels", "_names", "_relabeler", "_target_labels")
+    __slots__ = ("_honor_labels", "_limits", "_names", "_relabeler", "_target_labels")
 
     def __init__(
         self,
@@ -32,17 +34,20 @@ class SampleLabels:
         *,
         honor_labels: bool,
         names: NameValidation = NameValidation.UTF8,
+        limits: LabelLimits = NO_LIMITS,
     ) -> None:
         self._names = names
         self._target_labels = target_labels
         self._relabeler = relabeler
         self._honor_labels = honor_labels
+        self._limits = limits
 
     def finish(self, exposed: Iterable[tuple[str, str]]) -> LabelSet | None:
         """The labels to store for a sample with the labels ``exposed``; None when relabelling drops it.
 
         Raises:
             InvalidValueError: relabelling left a sample without a metric name, or with a name that is not valid.
+            LabelLimitError: they exceed a limit.
         """
         labels = dict(exposed)
         if self._honor_labels:
@@ -57,6 +62,8 @@ class SampleLabels:
             raise InvalidValueError("metric name missing after relabelling")
         if self._names is not NameValidation.UTF8:  # no text is an invalid name there
             self._check_names(finished)
+        if finished and self._limits is not NO_LIMITS:
+            self._limits.check(finished)
         return finished or None
 
     def _check_names(self, labels: LabelSet) -> None:

@@ -227,7 +227,7 @@ def test_sections_and_options_without_effect_are_named_once():
         "these sections do not apply and are ignored: alerting, rule_files",
         (
             "these options are accepted but have no effect: global.query_log_file, remote_write.send_exemplars, "
-            "scrape_configs.enable_http2, scrape_configs.label_limit"
+            "scrape_configs.enable_http2"
         ),
     )
     assert "hunter2" not in config.text
