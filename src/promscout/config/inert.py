@@ -18,7 +18,6 @@ _SCRAPE: Final[dict[str, Any]] = {
     "convert_classic_histograms_to_nhcb": False,
     "native_histogram_bucket_limit": 0,
     "native_histogram_min_bucket_factor": 0.0,
-    "extra_scrape_metrics": False,
     "scrape_failure_log_file": "",
     "target_limit": 0,
 }

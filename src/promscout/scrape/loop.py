@@ -20,7 +20,7 @@ from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.label_limits import LabelLimits
 from promscout.scrape.metrics import ScrapeMetrics
-from promscout.scrape.report import Report, report_series
+from promscout.scrape.report import METRICS, Report, extra_series, report_series
 from promscout.scrape.sample_labels import SampleLabels
 from promscout.scrape.schedule import Schedule
 from promscout.scrape.target import Target
@@ -62,11 +62,16 @@ class ScrapeOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """A fetched body as samples, or why there are none. ``scraped`` counts the samples the target exposed."""
+    """A fetched body as samples, or why there are none. ``scraped`` counts the samples the target exposed.
+
+    ``kept`` counts those that relabelling left, where that is known; ``format`` is what the body was read as.
+    """
 
     resolved: Resolved | None = None
     scraped: int = 0
     error: str = ""
+    kept: int = 0
+    format: str = ""
 
 
 class ScrapeLoop:
@@ -247,18 +252,34 @@ class ScrapeLoop:
         resolved = outcome.resolved
         if resolved is None:
             self._mark_stale(timestamp_ms)
-            report = Report(start_ms, duration, outcome.error, scraped=outcome.scraped)
         else:
             self._append(resolved, timestamp_ms)
-            report = Report(start_ms, duration, scraped=outcome.scraped, kept=len(resolved.batch), added=resolved.added)
+        report = Report(
+            start_ms,
+            duration,
+            outcome.error,
+            scraped=outcome.scraped,
+            kept=outcome.kept,
+            added=resolved.added if resolved is not None else 0,
+            size=len(fetched.body) if isinstance(fetched, Fetched) else 0,
+            format=outcome.format,
+            too_large=isinstance(fetched, FetchFailed) and fetched.too_large,
+        )
         self._log_change(report)
         self.last = report
         self.scrapes += 1
         if self.scrapes == 1 and self._latest == math.inf:  # others only go on
             self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)
-        if self._report_series is None:
-            self._report_series = report_series(self._stream, self._labels())
-        self._context.appender.append(report.batch(self._report_series, timestamp_ms))
+        self._append_report(report, timestamp_ms)
+
+    def _append_report(self, report: Report, timestamp_ms: int) -> None:
+        config, series = self._options.config, self._report_series
+        extra = bool(config.extra_scrape_metrics)
+        if series is None or (len(series) > len(METRICS)) is not extra:
+            if series is not None and not extra:
+                self._context.appender.append(stale_markers(extra_series(series), timestamp_ms))
+            series = self._report_series = report_series(self._stream, self._labels(), extra=extra)
+        self._context.appender.append(report.batch(series, timestamp_ms, self._timeout, config.sample_limit))
 
     def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
         config = self._options.config
@@ -277,11 +298,13 @@ class ScrapeLoop:
         except (ExpositionError, InvalidValueError) as error:
             if isinstance(error, LabelLimitError):
                 self._context.metrics.label_limits_exceeded.inc()
-            return _Outcome(scraped=scraped, error=str(error))
+            return _Outcome(scraped=scraped, error=str(error), format=negotiated.format.value)
+        kept = len(resolved.batch) + resolved.duplicates
         if config.sample_limit and len(resolved.batch) > config.sample_limit:
             self._context.metrics.too_many_samples.inc()
-            return _Outcome(scraped=scraped, error=f"sample limit exceeded (limit: {config.sample_limit})")
-        return _Outcome(resolved, scraped)
+            error_text = f"sample limit exceeded (limit: {config.sample_limit})"
+            return _Outcome(scraped=scraped, error=error_text, kept=kept, format=negotiated.format.value)
+        return _Outcome(resolved, scraped, kept=kept, format=negotiated.format.value)
 
     def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
         if resolved.duplicates:

@@ -14,7 +14,7 @@ from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Transport
 
 FOR_TARGETS: Final = frozenset(
-    {"relabel_configs", "params", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "target_limit"}
+    {"relabel_configs", "params", "scrape_interval", "scrape_timeout", "metrics_path", "scheme"}
 )
 """Options that decide what targets there are, and about nothing else."""
 
@@ -44,7 +44,14 @@ FOR_SERIES: Final = frozenset(
 """Options that decide which series samples become, and about nothing else."""
 
 FOR_ONE_SCRAPE: Final = frozenset(
-    {"fallback_scrape_protocol", "sample_limit", "keep_dropped_targets", "scrape_failure_log_file"}
+    {
+        "fallback_scrape_protocol",
+        "sample_limit",
+        "target_limit",
+        "keep_dropped_targets",
+        "extra_scrape_metrics",
+        "scrape_failure_log_file",
+    }
 )
 """Options that are looked at each time they are needed."""
 
