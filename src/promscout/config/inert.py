@@ -19,7 +19,6 @@ _SCRAPE: Final[dict[str, Any]] = {
     "native_histogram_bucket_limit": 0,
     "native_histogram_min_bucket_factor": 0.0,
     "scrape_failure_log_file": "",
-    "target_limit": 0,
 }
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {

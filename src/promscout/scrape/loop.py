@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from promscout.errors import ExpositionError, InvalidValueError, LabelLimitError
@@ -24,6 +24,7 @@ from promscout.scrape.report import METRICS, Report, extra_series, report_series
 from promscout.scrape.sample_labels import SampleLabels
 from promscout.scrape.schedule import Schedule
 from promscout.scrape.target import Target
+from promscout.scrape.target_limit import TargetLimit
 from promscout.scrape.transport import Fetched, FetchFailed, Transport
 from promscout.write.appender import Appender
 
@@ -53,11 +54,13 @@ class ScrapeOptions:
     """What the loops of one pool share until the next reload.
 
     Another ``metric_relabeler`` object says that samples may become other series than before, for whatever reason.
+    While ``target_limit`` has an error, scrapes fail with it and ask no target.
     """
 
     config: ScrapeConfig
     transport: Transport
     metric_relabeler: Relabeler
+    target_limit: TargetLimit = field(default_factory=TargetLimit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class ScrapeLoop:
         if self.scrapes and self._last is not None:
             self._context.metrics.interval_length(str(self._interval)).observe(started - self._last)
         self._last = started
+        self._context.metrics.started(started - self._schedule.at)
         timestamp_ms = self._schedule.timestamp(self._context.clock.now_ms())
         self._timer = None
         self._under_way = loop.create_task(self._scrape(timestamp_ms), name=f"scrape {self.target.url}")
@@ -246,7 +250,11 @@ class ScrapeLoop:
     async def _scrape(self, timestamp_ms: int) -> None:
         loop = asyncio.get_running_loop()
         start_ms, started = self._context.clock.now_ms(), loop.time()
-        fetched = await self._options.transport.fetch(self.target, self._timeout)
+        refused = self._options.target_limit.error
+        if refused:
+            fetched: Fetched | FetchFailed = FetchFailed(refused)
+        else:
+            fetched = await self._options.transport.fetch(self.target, self._timeout)
         duration = loop.time() - started
         outcome = self._resolve(fetched, timestamp_ms)
         resolved = outcome.resolved

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+
+LATE: Final = 0.05
+"""Seconds after its slot from which on a scrape counts as late."""
 
 
 class ScrapeMetrics:
@@ -27,6 +31,17 @@ class ScrapeMetrics:
             "prometheus_target_scrape_pool_targets",
             "Current number of targets in this scrape pool.",
             ["scrape_job"],
+            registry=registry,
+        )
+        self.pool_target_limit = Gauge(
+            "prometheus_target_scrape_pool_target_limit",
+            "Maximum number of targets allowed in this scrape pool.",
+            ["scrape_job"],
+            registry=registry,
+        )
+        self.target_limit_exceeded = Counter(
+            "prometheus_target_scrape_pool_exceeded_target_limit",
+            "Total number of times scrape pools hit the target limit, during sync or config reload.",
             registry=registry,
         )
         self.pool_duplicates = Gauge(
@@ -78,6 +93,32 @@ class ScrapeMetrics:
             "Total number of samples rejected due to duplicate timestamps but different values.",
             registry=registry,
         )
+        self.out_of_order_samples = Counter(
+            "prometheus_target_scrapes_sample_out_of_order",
+            "Total number of samples rejected due to not being out of the expected order.",
+            registry=registry,
+        )
+        self.out_of_bounds_samples = Counter(
+            "prometheus_target_scrapes_sample_out_of_bounds",
+            "Total number of samples rejected due to timestamp falling outside of the time bounds.",
+            registry=registry,
+        )
+        self.too_many_buckets = Counter(
+            "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit",
+            "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
+            registry=registry,
+        )
+        self.lateness = Histogram(
+            "promscout_target_scrape_lateness_seconds",
+            "Time from a target's slot until its scrape began.",
+            buckets=(0.001, 0.005, 0.01, 0.025, LATE, 0.1, 0.25, 0.5, 1.0, 5.0),
+            registry=registry,
+        )
+        self.late = Counter(
+            "promscout_target_scrapes_late",
+            f"Total number of scrapes that began more than {LATE * 1000:g} ms after their slot.",
+            registry=registry,
+        )
         self.first_scrape = Histogram(
             "promscout_target_first_scrape_seconds",
             "Time from the sync that found a target until its first scrape has ended.",
@@ -91,9 +132,22 @@ class ScrapeMetrics:
         )
         self.samples = Counter("promscout_scraped_samples", "Total number of samples scraped.", registry=registry)
 
+    def started(self, lateness: float) -> None:
+        """A scrape began that many seconds after its slot."""
+        self.lateness.observe(max(0.0, lateness))
+        if lateness > LATE:
+            self.late.inc()
+
     def forget(self, job: str) -> None:
         """Drop the series of a job that exists no more."""
-        for metric in (self.pool_targets, self.pool_duplicates, self.pool_syncs, self.sync_length, self.sync_failed):
+        for metric in (
+            self.pool_targets,
+            self.pool_target_limit,
+            self.pool_duplicates,
+            self.pool_syncs,
+            self.sync_length,
+            self.sync_failed,
+        ):
             try:
                 metric.remove(job)
             except KeyError:

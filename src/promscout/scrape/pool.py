@@ -67,8 +67,9 @@ class ScrapePool:
 
     Guarantees: a sync costs what the changed groups cost; a target whose identity stays is not touched, wherever it is
     discovered now and whatever else is configured; equal targets of several groups are one loop, until the last of them
-    goes; a target that comes in place of another, with the same labels or the same URL, keeps its slots, and with the
-    same labels its series; a refused target harms no other; what relabelling dropped takes no memory beyond its group.
+    goes; while there are more than ``target_limit`` allows, all scrapes fail; a target that comes in place of another,
+    with the same labels or the same URL, keeps its slots, and with the same labels its series; a refused target harms
+    no other; what relabelling dropped takes no memory beyond its group.
 
     Changes are noted by ``put`` and ``use`` and carried out by ``settle``, slice by slice; loops start and stop only
     when everything is built, so that slices are no reason to lose anything. ``sync`` and ``reload`` do it all at once.
@@ -83,6 +84,7 @@ class ScrapePool:
         self._building: _Building | None = None
         self._groups: dict[GroupKey, _Members] = {}
         self._active: dict[Target, ActiveTarget] = {}
+        self._placed = 0  # targets that are discovered somewhere: the active ones once all is settled
         self._dropped = 0
         self._duplicates = 0
         self._handover = Handover(self._active)
@@ -185,13 +187,16 @@ class ScrapePool:
         """Carry out what was noted, for ``SLICE_SECONDS`` or little more; True when nothing is left."""
         started = time.perf_counter()
         until = started + SLICE_SECONDS
-        while not (done := not (self._build_some() or self._handover.step())) and time.perf_counter() < until:
+        while not (done := not (self._build_some() or self._hand_over())) and time.perf_counter() < until:
             pass
         self._spent += time.perf_counter() - started
         if done:
             metrics, job = self._context.metrics, self.config.job_name
             metrics.pool_targets.labels(job).set(len(self._active))
             metrics.pool_duplicates.labels(job).set(self._duplicates)
+            metrics.pool_target_limit.labels(job).set(self.config.target_limit)
+            if self.setup.options.target_limit.error:
+                metrics.target_limit_exceeded.inc()
             if self._synced:
                 metrics.sync_length.labels(job).observe(self._spent)
             if self._reloaded:
@@ -231,6 +236,11 @@ class ScrapePool:
             self._replace(building)
         return True
 
+    def _hand_over(self) -> bool:
+        """Start or stop one loop. Everything is built: no loop starts before it is known whether there are too many."""
+        self.setup.options.target_limit.note(self._placed, self.config.target_limit)
+        return self._handover.step()
+
     def _begin(self, key: GroupKey, group: TargetGroup) -> _Building:
         """Begin to build ``group``. Targets that did not change since the same builder met them are kept."""
         builder, before = self.setup.builder, self._groups.get(key)
@@ -256,6 +266,7 @@ class ScrapePool:
                 if active.places:
                     self._duplicates -= 1
                 else:
+                    self._placed -= 1
                     self._handover.lose(built)
             elif built is None:
                 self._dropped -= 1
@@ -268,7 +279,10 @@ class ScrapePool:
                 loop = ScrapeLoop(built, self.setup.options, self._context)
                 active = self._active[built] = ActiveTarget(loop)
                 self._handover.gain(built)
-            self._duplicates += active.places > 0
+            if active.places:
+                self._duplicates += 1
+            else:
+                self._placed += 1
             active.places += 1
             active.seen_in = building.key
             return active.loop.target

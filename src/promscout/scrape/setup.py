@@ -91,5 +91,6 @@ class PoolSetup:
             config,
             before.transport if same_transport else connect(config),
             before.metric_relabeler if same_series else Relabeler(config.metric_relabel_configs),
+            before.target_limit,
         )
         return PoolSetup(config, self.builder if same_builder else TargetBuilder(config), options)

@@ -262,3 +262,16 @@ async def test_the_intervals_of_the_target_rule_not_those_of_the_job(clock):
     (first, second) = [at for at, _ in recorder.of("up")]
     assert second - first == 60_000
     assert values(recorder.of("scrape_duration_seconds")) == [2, 2]
+
+
+async def test_scrapes_that_begin_more_than_50_ms_after_their_slot_are_counted_as_late(clock):
+    scraper = Scraper(clock, "a 1\n")
+    metrics = scraper.context.metrics
+    async with scraper.running(2):
+        assert metrics.late._value.get() == 0
+    metrics.started(0.05)
+    metrics.started(0.051)
+    metrics.started(-0.001)  # a scrape ahead of a slot that is far away is not late
+    assert metrics.late._value.get() == 1
+    assert metrics.lateness._sum.get() == pytest.approx(0.101)
+    assert sum(bucket.get() for bucket in metrics.lateness._buckets) == 5
