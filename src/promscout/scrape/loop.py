@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from promscout.errors import ExpositionError, InvalidValueError, LabelLimitError
 from promscout.exposition.negotiation import format_of
+from promscout.exposition.samples import Exposition, MetricMetadata
 from promscout.exposition.text import parse_text
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
@@ -93,6 +94,7 @@ class ScrapeLoop:
         "_cached_for",
         "_context",
         "_digest",
+        "_exposed",
         "_interval",
         "_last",
         "_latest",
@@ -126,9 +128,21 @@ class ScrapeLoop:
         self._last: float | None = None
         self._latest = math.inf  # loop time of the first scrape at the latest
         self._options = options
+        self._exposed: Exposition | None = None
         self._cache: SeriesCache | None = None
         self._cached_for: Relabeler | None = None
         self._report_series: SeriesTable | None = None
+
+    @property
+    def next_ms(self) -> int | None:
+        """The wall clock's time of the next scrape that has not begun; None while the loop does not run."""
+        if self._timer is not None:
+            return self._schedule.at_ms
+        return None if self._under_way is None or self.ending else self._schedule.after_ms
+
+    def metadata(self) -> Mapping[str, MetricMetadata]:
+        """Metric family → what the last body that could be used says about it."""
+        return self._exposed.metadata if self._exposed is not None else {}
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from now on; slots and live series stay."""
@@ -145,6 +159,7 @@ class ScrapeLoop:
             self._latest = other._last + max(self._interval, other._interval)
         if other.target.url == self.target.url:
             self.last = other.last
+            self._exposed = other._exposed
 
     def take_over(self, other: ScrapeLoop) -> None:
         """Follow a loop that has ended as REPLACED, and continue its series: they do not turn stale."""
@@ -312,6 +327,7 @@ class ScrapeLoop:
             self._context.metrics.too_many_samples.inc()
             error_text = f"sample limit exceeded (limit: {config.sample_limit})"
             return _Outcome(scraped=scraped, error=error_text, kept=kept, format=negotiated.format.value)
+        self._exposed = exposition
         return _Outcome(resolved, scraped, kept=kept, format=negotiated.format.value)
 
     def _append(self, resolved: Resolved, timestamp_ms: int) -> None:

@@ -47,6 +47,18 @@ class Schedule:
             return self._early
         return self._origin + (self._slot_ms - self._origin_ms) / 1000
 
+    @property
+    def at_ms(self) -> int:
+        """The wall clock's time of the next scrape, if nobody has moved the clock."""
+        if self._early is not None:
+            return self._origin_ms + round((self._early - self._origin) * 1000)
+        return self._slot_ms
+
+    @property
+    def after_ms(self) -> int:
+        """The wall clock's time of the scrape after the next one, if the next one misses no slot."""
+        return self._slot_ms + self._interval_ms
+
     def advance(self, loop_time: float) -> int:
         """Go on to the first slot after ``loop_time``; returns how many slots were missed on the way."""
         self._early = None

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from harness.virtual_time import EPOCH_MS
+from promscout.exposition.samples import MetricMetadata
 from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
 from promscout.relabel.config import Action, RelabelConfig
@@ -275,3 +276,27 @@ async def test_scrapes_that_begin_more_than_50_ms_after_their_slot_are_counted_a
     assert metrics.late._value.get() == 1
     assert metrics.lateness._sum.get() == pytest.approx(0.101)
     assert sum(bucket.get() for bucket in metrics.lateness._buckets) == 5
+
+
+async def test_a_loop_knows_when_it_scrapes_next(clock):
+    scraper = Scraper(clock, "a 1\n", 4)
+    assert scraper.loop.next_ms is None
+    async with scraper.running(1):
+        ((first, _),) = scraper.recorder.of("up")
+        assert scraper.loop.next_ms == first + 10_000
+        await until(lambda: len(scraper.transport.fetched) == 2)
+        assert scraper.loop.next_ms == first + 20_000  # one is under way
+        await scraper.scraped(2)
+        assert scraper.loop.next_ms == first + 20_000
+    assert scraper.loop.next_ms is None
+
+
+async def test_metadata_is_that_of_the_last_body_that_could_be_used(clock):
+    text = "# TYPE a counter\n# HELP a Of\\nus.\na 1\n"
+    scraper = Scraper(clock, text, FetchFailed("refused"), "# TYPE b gauge\nb {\n", "c 1\n")
+    assert scraper.loop.metadata() == {}
+    async with scraper.running(1):
+        for _ in range(3):
+            assert scraper.loop.metadata() == {"a": MetricMetadata("counter", "Of\nus.")}
+            await scraper.scraped(scraper.loop.scrapes + 1)
+        assert scraper.loop.metadata() == {}

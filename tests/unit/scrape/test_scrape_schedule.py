@@ -82,3 +82,12 @@ def test_a_step_of_the_wall_clock_moves_no_slot_and_shows_in_time_stamps():
     at = running.at
     assert running.timestamp(5_000_000) == 5_000_000
     assert running.at == at
+
+
+def test_the_wall_clock_times_of_the_next_scrapes_are_those_of_their_slots():
+    running = schedule(3_000, loop_time=50.0)
+    assert (running.at_ms, running.after_ms) == (1_003_000, 1_013_000)
+    running.advance(running.at)
+    assert (running.at_ms, running.after_ms) == (1_013_000, 1_023_000)
+    early = Schedule(9_000, 10.0, 1_000_000, 50.0, latest=52.5)
+    assert (early.at, early.at_ms, early.after_ms) == (52.5, 1_002_500, 1_009_000)
