@@ -48,8 +48,9 @@ from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelRow
 from promscout.model.series import SampleBatch
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.loop import Ending, ScrapeContext
+from promscout.scrape.loop import Ending
 from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.target_builder import TargetBuilder
 

@@ -28,9 +28,9 @@ from promscout.kube.informer import SharedInformers
 from promscout.logs import EventLog
 from promscout.model.clock import Clock, SystemClock
 from promscout.reloader import Reloader
-from promscout.scrape.loop import ScrapeContext
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.options import ScrapeContext
 from promscout.web import WebServer
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager

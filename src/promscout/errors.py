@@ -102,9 +102,13 @@ class ApiUnreachableError(KubeError):
 
 
 class ExpositionError(PromscoutError):
-    """A scraped body that is not valid in its format. ``line`` and ``column`` count from 1."""
+    """A scraped body that is not valid in its format. ``line`` and ``column`` count from 1.
+
+    ``samples`` is how many samples stand before that place, where whoever reads the body counts them.
+    """
 
     def __init__(self, message: str, line: int, column: int = 0) -> None:
         super().__init__(f"line {line}: {message}" if not column else f"line {line}, column {column}: {message}")
         self.line = line
         self.column = column
+        self.samples = 0

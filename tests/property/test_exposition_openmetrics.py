@@ -91,7 +91,7 @@ def outcome(parse, body):
     stamps = None if exposition.timestamps is None else exposition.timestamps.tolist()
     exemplars = [(index, repr(exemplar)) for index, exemplar in exposition.exemplars]
     seen = exposition.keys, series, exposition.values.tobytes(), stamps, exemplars
-    return *seen, exposition.metadata, exposition.type_changes
+    return *seen, exposition.metadata, exposition.metadata_lines.type_changes()
 
 
 @given(BODIES)

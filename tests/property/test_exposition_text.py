@@ -85,7 +85,14 @@ def outcome(parse, body):
     except ExpositionError:
         return None
     stamps = None if exposition.timestamps is None else exposition.timestamps.tolist()
-    return exposition.keys, series, exposition.values.tobytes(), stamps, exposition.metadata, exposition.type_changes
+    return (
+        exposition.keys,
+        series,
+        exposition.values.tobytes(),
+        stamps,
+        exposition.metadata,
+        exposition.metadata_lines.type_changes(),
+    )
 
 
 @given(BODIES)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from promscout.errors import ExpositionError
 from promscout.exposition.lexer import Metadata, Sample
 from promscout.exposition.numbers import NORMAL_NAN_BITS, parse_go_float
 from promscout.exposition.samples import NO_TIMESTAMP, Exposition, HelpText, LabelsOf, unescape_help
@@ -59,13 +60,17 @@ def read_all(
     samples: list[Sample] = []
     metadata: list[tuple[int, Metadata]] = []
     exemplars: list[tuple[int, Exemplar]] = []
-    while (entry := next_entry()) is not None:
-        if isinstance(entry, Metadata):
-            metadata.append((len(samples), entry))
-            continue
-        if entry.exemplar is not None:
-            exemplars.append((len(samples), entry.exemplar))
-        samples.append(entry)
+    try:
+        while (entry := next_entry()) is not None:
+            if isinstance(entry, Metadata):
+                metadata.append((len(samples), entry))
+                continue
+            if entry.exemplar is not None:
+                exemplars.append((len(samples), entry.exemplar))
+            samples.append(entry)
+    except ExpositionError as error:
+        error.samples = len(samples)
+        raise
     timestamps = {index: sample.timestamp for index, sample in enumerate(samples) if sample.timestamp is not None}
     values = canonical(np.array([sample.value for sample in samples], dtype=np.float64))
     keys = [sample.key for sample in samples]
@@ -143,9 +148,13 @@ def numbers(texts: list[bytes]) -> NDArray[np.float64]:
     Raises:
         UnusualError: one of them may be none.
     """
+    listed = b"[" + b",".join(texts) + b"]"
+    if b"-0," in listed or listed.endswith(b"-0]"):
+        texts = [b"-0.0" if text == b"-0" else text for text in texts]  # an integer has no negative zero
+        listed = b"[" + b",".join(texts) + b"]"
     try:
         # JSON's numbers are a part of Go's, and decode three times as fast as float() reads them.
-        found = _DECODE_NUMBERS(b"[" + b",".join(texts) + b"]")
+        found = _DECODE_NUMBERS(listed)
     except msgspec.MsgspecError:
         return _any_numbers(texts)
     if len(found) != len(texts):

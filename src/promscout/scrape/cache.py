@@ -30,6 +30,7 @@ from promscout.scrape.sample_labels import SampleLabels
 
 Read: TypeAlias = Callable[[bytes], Exposition]
 
+_NONE_FRESH: Final = np.zeros(0, dtype=np.bool_)
 _NO_METADATA: Final = MetadataLines()
 
 
@@ -38,7 +39,7 @@ class Resolved:
     """A scrape's samples in terms of series.
 
     ``vanished`` are the series of the previous scrape that are not in this one, or None. ``scraped`` counts what was
-    exposed, ``kept`` what relabelling left of it, ``added`` the series that the previous scrape did not have,
+    exposed, ``kept`` what relabelling left of it, ``fresh`` says which of the series were not known before,
     ``duplicates`` samples that were left out because an earlier one of the same body has the same series and time,
     ``out_of_order`` those that were left out because a newer one was appended before. ``layout`` is for ``accept``.
     """
@@ -49,11 +50,15 @@ class Resolved:
     vanished: SeriesTable | None
     scraped: int
     kept: int
-    added: int
+    fresh: NDArray[np.bool_]
     duplicates: int
     out_of_order: int
     newest: NewestSamples | None
     layout: _Layout
+
+    def added(self, limit: int = 0) -> int:
+        """Series that were not known before, of the first ``limit`` or of all."""
+        return int(np.count_nonzero(self.fresh[: limit or None]))
 
     @property
     def appended(self) -> int:
@@ -69,6 +74,7 @@ class _Layout:
     samples: Columns
     histograms: Columns | None
     image: TextImage | None
+    is_new: bool = True
 
     def keys(self) -> list[bytes]:
         return self.samples.keys if self.samples.keys is not None else self.image.keys()  # type: ignore[union-attr]
@@ -189,7 +195,7 @@ class SeriesCache:
                     or _fits(layout.histograms, layout.histograms.keys or [], exposed.keys, own_histogram_time)
                 )
             ):
-                layout.image, layout.read = None, read
+                layout.image, layout.read, layout.is_new = None, read, False
                 return layout
         known: Known = {}
         for layout in reversed(layouts):
@@ -204,7 +210,12 @@ class SeriesCache:
             found = self._map(exposed.keys, exposed.series, known, own_histogram_time)
             if isinstance(found, Refused):
                 self._failed_known = known
-                return Refused(found.reason, len(exposition) + found.scraped, samples.kept + found.kept)
+                return dataclasses.replace(
+                    found,
+                    scraped=len(exposition) + found.scraped,
+                    kept=samples.kept + found.kept,
+                    added=int(np.count_nonzero(samples.fresh)) + found.added,
+                )
             histograms = found
         layout = self._tried = _Layout(read, samples, histograms, None)
         return layout
@@ -240,7 +251,7 @@ class SeriesCache:
         newest = None
         if not isinstance(batch.timestamps, int):
             batch, newest, late, twice = self._in_order(batch, batch.timestamps)
-        is_new = layout is not self._layout
+        is_new = exposition is not None and layout.is_new
         live = self._live
         vanished = sorted(set(live.tracked()).difference(layout.tracked())) if live not in (None, layout) else []
         return Resolved(
@@ -250,7 +261,7 @@ class SeriesCache:
             vanished=self._table(vanished) if vanished else None,
             scraped=len(values) + (len(exposed.keys) if exposed is not None else 0),
             kept=samples.kept + (histograms.kept if histograms is not None else 0),
-            added=(samples.added + (histograms.added if histograms is not None else 0)) if is_new else 0,
+            fresh=_fresh(samples, histograms) if is_new else _NONE_FRESH,
             duplicates=samples.duplicates + twice + (histograms.duplicates if histograms is not None else 0),
             out_of_order=late,
             newest=newest,
@@ -312,6 +323,10 @@ def _in_rows(columns: Columns, pairs: Sequence[tuple[int, Exemplar]]) -> Iterato
         row = position if columns.rows is None else int(columns.rows[position])
         if row >= 0:
             yield row, position, exemplar
+
+
+def _fresh(samples: Columns, histograms: Columns | None) -> NDArray[np.bool_]:
+    return samples.fresh if histograms is None else np.concatenate((samples.fresh, histograms.fresh))
 
 
 def _own_time(timestamps: Timestamps | None) -> NDArray[np.bool_] | None:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.errors import ExpositionError, InvalidValueError
+from promscout.errors import ExpositionError, InvalidValueError, LabelLimitError
 from promscout.model.series import SeriesTable
 
 DROPPED: Final = b""
@@ -27,22 +27,24 @@ class Refused:
     scraped: int = 0
     kept: int = 0
     added: int = 0
+    beyond_label_limits: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
     """Positions in a body, rows in a table.
 
-    ``keys`` are those of the body, in its order, or None where others remember them. ``rows[i]`` is the row of position
-    ``i``, -1 where it is dropped; ``positions[r]`` is the position of row ``r``; both are None where every position is
-    a row. ``own_time`` says which positions have a time stamp that counts, ``untracked`` which rows do not turn stale
-    when they vanish; None: none.
+    ``keys`` are those of the body, in its order, or None where others remember them. ``kept`` counts the positions that
+    relabelling left, ``duplicates`` those of them that have no row. ``fresh`` says which rows were not known before.
+    ``rows[i]`` is the row of position ``i``, -1 where it is dropped; ``positions[r]`` is the position of row ``r``; both
+    are None where every position is a row. ``own_time`` says which positions have a time stamp that counts,
+    ``untracked`` which rows do not turn stale when they vanish; None: none.
     """
 
     keys: list[bytes] | None
     table: SeriesTable
     kept: int
-    added: int
+    fresh: NDArray[np.bool_]
     duplicates: int
     rows: NDArray[np.intp] | None = None
     positions: NDArray[np.intp] | None = None
@@ -78,10 +80,13 @@ def map_columns(
     Of positions with the same series, the first is a row, and all with a time stamp of their own.
     """
     series: list[bytes] = []
-    rows, positions, untracked = [], [], []
+    rows: list[int] = []
+    positions: list[int] = []
+    untracked: list[bool] = []
+    fresh: list[bool] = []
     seen: dict[bytes, int] = {}
     own_times = [False] * len(keys) if own_time is None else own_time.tolist()
-    kept = added = 0
+    kept = 0
     for position, (key, has_own_time) in enumerate(zip(keys, own_times, strict=True)):
         one = known.get(key)
         is_new = one is None
@@ -89,9 +94,9 @@ def map_columns(
             try:
                 one = known[key] = encode(position)
             except ExpositionError as error:
-                return Refused(str(error), position, kept, added)
+                return Refused(str(error), position, kept, sum(fresh))
             except InvalidValueError as error:
-                return Refused(str(error), position + 1, kept, added)
+                return Refused(str(error), position + 1, kept, sum(fresh), isinstance(error, LabelLimitError))
         if not one:
             rows.append(-1)
             continue
@@ -100,7 +105,7 @@ def map_columns(
             rows.append(seen[one])
             continue
         seen[one] = len(series)
-        added += is_new
+        fresh.append(is_new)
         rows.append(len(series))
         series.append(one)
         positions.append(position)
@@ -110,7 +115,7 @@ def map_columns(
         keys=keys,
         table=SeriesTable(stream, series),
         kept=kept,
-        added=added,
+        fresh=np.array(fresh, dtype=np.bool_),
         duplicates=kept - len(series),
         rows=None if is_plain else np.array(rows, dtype=np.intp),
         positions=None if is_plain else np.array(positions, dtype=np.intp),

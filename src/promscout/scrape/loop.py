@@ -5,29 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from promscout.errors import ExpositionError, InvalidValueError, LabelLimitError
-from promscout.exposition.negotiation import format_of
-from promscout.exposition.samples import Exposition, MetricMetadata
-from promscout.exposition.text import parse_text
+from promscout.exposition.samples import MetricMetadata
 from promscout.logs import EventLog
-from promscout.model.clock import Clock
-from promscout.model.names import NameValidation
-from promscout.model.series import SeriesTable, stale_markers
-from promscout.relabel.engine import Relabeler
-from promscout.scrape.cache import Resolved, SeriesCache
-from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.label_limits import LabelLimits
-from promscout.scrape.metrics import ScrapeMetrics
-from promscout.scrape.report import METRICS, Report, extra_series, report_series
-from promscout.scrape.sample_labels import SampleLabels
+from promscout.scrape.loop_appender import LoopAppender
+from promscout.scrape.options import ScrapeContext, ScrapeOptions
+from promscout.scrape.report import Report
 from promscout.scrape.schedule import Schedule
 from promscout.scrape.target import Target
-from promscout.scrape.target_limit import TargetLimit
-from promscout.scrape.transport import Fetched, FetchFailed, Transport
-from promscout.write.appender import Appender
+from promscout.scrape.transport import Fetched, FetchFailed
 
 _log = EventLog("promscout.scrape")
 
@@ -38,44 +25,6 @@ class Ending(Enum):
     SHUTDOWN = auto()  # the process ends and will be back: series go on, no markers
     REMOVED = auto()  # the target is gone: its series turn stale
     REPLACED = auto()  # another loop takes its series over
-
-
-@dataclass(frozen=True, slots=True)
-class ScrapeContext:
-    """What all loops share. ``transport`` makes what a pool fetches with."""
-
-    appender: Appender
-    clock: Clock
-    metrics: ScrapeMetrics
-    transport: Callable[[ScrapeConfig], Transport] = Transport
-
-
-@dataclass(frozen=True, slots=True)
-class ScrapeOptions:
-    """What the loops of one pool share until the next reload.
-
-    Another ``metric_relabeler`` object says that samples may become other series than before, for whatever reason.
-    While ``target_limit`` has an error, scrapes fail with it and ask no target.
-    """
-
-    config: ScrapeConfig
-    transport: Transport
-    metric_relabeler: Relabeler
-    target_limit: TargetLimit = field(default_factory=TargetLimit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A fetched body as samples, or why there are none. ``scraped`` counts the samples the target exposed.
-
-    ``kept`` counts those that relabelling left, where that is known; ``format`` is what the body was read as.
-    """
-
-    resolved: Resolved | None = None
-    scraped: int = 0
-    error: str = ""
-    kept: int = 0
-    format: str = ""
 
 
 class ScrapeLoop:
@@ -90,18 +39,14 @@ class ScrapeLoop:
     """
 
     __slots__ = (
-        "_cache",
-        "_cached_for",
+        "_appender",
         "_context",
         "_digest",
-        "_exposed",
         "_interval",
         "_last",
         "_latest",
         "_options",
-        "_report_series",
         "_schedule",
-        "_stream",
         "_timeout",
         "_timer",
         "_under_way",
@@ -119,7 +64,7 @@ class ScrapeLoop:
         self.ending: Ending | None = None
         self.started_ms = context.clock.now_ms()
         self._context = context
-        self._digest = self._stream = target.digest
+        self._digest = target.digest
         self._interval = target.interval
         self._timeout = target.timeout
         self._timer: asyncio.TimerHandle | None = None
@@ -128,10 +73,7 @@ class ScrapeLoop:
         self._last: float | None = None
         self._latest = math.inf  # loop time of the first scrape at the latest
         self._options = options
-        self._exposed: Exposition | None = None
-        self._cache: SeriesCache | None = None
-        self._cached_for: Relabeler | None = None
-        self._report_series: SeriesTable | None = None
+        self._appender: LoopAppender | None = None  # made when first needed: most of a large pool waits long
 
     @property
     def next_ms(self) -> int | None:
@@ -142,7 +84,7 @@ class ScrapeLoop:
 
     def metadata(self) -> Mapping[str, MetricMetadata]:
         """Metric family → what the last body that could be used says about it."""
-        return self._exposed.metadata if self._exposed is not None else {}
+        return self._appender.metadata() if self._appender is not None else {}
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from now on; slots and live series stay."""
@@ -159,44 +101,12 @@ class ScrapeLoop:
             self._latest = other._last + max(self._interval, other._interval)
         if other.target.url == self.target.url:
             self.last = other.last
-            self._exposed = other._exposed
 
     def take_over(self, other: ScrapeLoop) -> None:
         """Follow a loop that has ended as REPLACED, and continue its series: they do not turn stale."""
         self.follow(other)
-        self._stream = other._stream
-        self._cache, other._cache = other._cache, None
-        self._cached_for = other._cached_for
-        self._report_series = other._report_series  # labels and stream are the same
-
-    def _series(self) -> SeriesCache:
-        """The series of this target; made when first needed, since most of a large pool waits long."""
-        relabeler = self._options.metric_relabeler
-        if self._cache is None or self._cached_for is not relabeler:
-            config = self._options.config
-            before = self._cache
-            self._cache = SeriesCache(
-                self._stream,
-                self._labels(),
-                honor_timestamps=config.honor_timestamps,
-                track_timestamps=config.track_timestamps_staleness,
-            )
-            self._cached_for = relabeler
-            if before is not None:
-                self._cache.adopt(before)
-        return self._cache
-
-    def _labels(self) -> SampleLabels:
-        options = self._options
-        config = options.config
-        names = config.metric_name_validation_scheme or NameValidation.UTF8
-        return SampleLabels(
-            self.target.labels,
-            options.metric_relabeler,
-            honor_labels=config.honor_labels,
-            names=names,
-            limits=LabelLimits.of(config),
-        )
+        if other._appender is not None:
+            self._appender, other._appender = other._appender.moved(self.target, self._context), None
 
     def start(self) -> None:
         """Scrape at every slot from now on, until stopped."""
@@ -259,8 +169,8 @@ class ScrapeLoop:
         self._wait()
 
     def _end(self) -> None:
-        if self.ending is Ending.REMOVED:
-            self._end_series()
+        if self.ending is Ending.REMOVED and self._appender is not None:
+            self._appender.end(self._context.clock.now_ms())
 
     async def _scrape(self, timestamp_ms: int) -> None:
         loop = asyncio.get_running_loop()
@@ -271,19 +181,16 @@ class ScrapeLoop:
         else:
             fetched = await self._options.transport.fetch(self.target, self._timeout)
         duration = loop.time() - started
-        outcome = self._resolve(fetched, timestamp_ms)
-        resolved = outcome.resolved
-        if resolved is None:
-            self._mark_stale(timestamp_ms)
-        else:
-            self._append(resolved, timestamp_ms)
+        if self._appender is None:
+            self._appender = LoopAppender(self.target, self.target.digest, self._context)
+        outcome = self._appender.append(fetched, self._options, timestamp_ms)
         report = Report(
             start_ms,
             duration,
             outcome.error,
             scraped=outcome.scraped,
             kept=outcome.kept,
-            added=resolved.added if resolved is not None else 0,
+            added=outcome.added,
             size=len(fetched.body) if isinstance(fetched, Fetched) else 0,
             format=outcome.format,
             too_large=isinstance(fetched, FetchFailed) and fetched.too_large,
@@ -293,63 +200,7 @@ class ScrapeLoop:
         self.scrapes += 1
         if self.scrapes == 1 and self._latest == math.inf:  # others only go on
             self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)
-        self._append_report(report, timestamp_ms)
-
-    def _append_report(self, report: Report, timestamp_ms: int) -> None:
-        config, series = self._options.config, self._report_series
-        extra = bool(config.extra_scrape_metrics)
-        if series is None or (len(series) > len(METRICS)) is not extra:
-            if series is not None and not extra:
-                self._context.appender.append(stale_markers(extra_series(series), timestamp_ms))
-            series = self._report_series = report_series(self._stream, self._labels(), extra=extra)
-        self._context.appender.append(report.batch(series, timestamp_ms, self._timeout, config.sample_limit))
-
-    def _resolve(self, fetched: Fetched | FetchFailed, timestamp_ms: int) -> _Outcome:
-        config = self._options.config
-        if isinstance(fetched, FetchFailed):
-            if fetched.too_large:
-                self._context.metrics.body_too_large.inc()
-            return _Outcome(error=fetched.reason)
-        negotiated = format_of(fetched.content_type, config.fallback_scrape_protocol)
-        if negotiated.format is None:
-            return _Outcome(error=negotiated.problem)
-        scraped = 0
-        try:
-            exposition = parse_text(fetched.body)
-            scraped = len(exposition.keys)
-            resolved = self._series().resolve(exposition, timestamp_ms)
-        except (ExpositionError, InvalidValueError) as error:
-            if isinstance(error, LabelLimitError):
-                self._context.metrics.label_limits_exceeded.inc()
-            return _Outcome(scraped=scraped, error=str(error), format=negotiated.format.value)
-        kept = len(resolved.batch) + resolved.duplicates
-        if config.sample_limit and len(resolved.batch) > config.sample_limit:
-            self._context.metrics.too_many_samples.inc()
-            error_text = f"sample limit exceeded (limit: {config.sample_limit})"
-            return _Outcome(scraped=scraped, error=error_text, kept=kept, format=negotiated.format.value)
-        self._exposed = exposition
-        return _Outcome(resolved, scraped, kept=kept, format=negotiated.format.value)
-
-    def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
-        if resolved.duplicates:
-            self._context.metrics.duplicate_samples.inc(resolved.duplicates)
-        self._series().accept(resolved)
-        self._context.metrics.samples.inc(len(resolved.batch))
-        if len(resolved.batch):
-            self._context.appender.append(resolved.batch)
-        if resolved.vanished is not None:
-            self._context.appender.append(stale_markers(resolved.vanished, timestamp_ms))
-
-    def _mark_stale(self, timestamp_ms: int) -> None:
-        series = self._cache.end() if self._cache is not None else None
-        if series is not None:
-            self._context.appender.append(stale_markers(series, timestamp_ms))
-
-    def _end_series(self) -> None:
-        now_ms = self._context.clock.now_ms()
-        self._mark_stale(now_ms)
-        if self._report_series is not None:
-            self._context.appender.append(stale_markers(self._report_series, now_ms))
+        self._appender.report(report, self._options, self._timeout, timestamp_ms)
 
     def _log_change(self, report: Report) -> None:
         """Log a failure once, when it begins or becomes another one."""

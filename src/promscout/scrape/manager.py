@@ -10,7 +10,8 @@ from typing import Self
 from promscout.logs import EventLog
 from promscout.model.group import TargetSetChange
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.loop import Ending, ScrapeContext
+from promscout.scrape.loop import Ending
+from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.setup import PoolSetup
 

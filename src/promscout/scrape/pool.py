@@ -17,7 +17,8 @@ from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelSet, label_set
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.handover import Handover
-from promscout.scrape.loop import Ending, ScrapeContext, ScrapeLoop
+from promscout.scrape.loop import Ending, ScrapeLoop
+from promscout.scrape.options import ScrapeContext
 from promscout.scrape.setup import PoolSetup
 from promscout.scrape.target import Built, Refused, Target
 from promscout.scrape.target_builder import TargetBuilder

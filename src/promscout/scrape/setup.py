@@ -9,7 +9,7 @@ from typing import Final
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.loop import ScrapeOptions
+from promscout.scrape.options import Readers, ScrapeOptions
 from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Transport
 
@@ -70,7 +70,7 @@ class PoolSetup:
     @classmethod
     def of(cls, config: ScrapeConfig, connect: Callable[[ScrapeConfig], Transport]) -> PoolSetup:
         """A new one; ``connect`` makes the transport."""
-        options = ScrapeOptions(config, connect(config), Relabeler(config.metric_relabel_configs))
+        options = ScrapeOptions(config, connect(config), Relabeler(config.metric_relabel_configs), Readers(config))
         return cls(config, TargetBuilder(config), options)
 
     def changed_to(self, config: ScrapeConfig, connect: Callable[[ScrapeConfig], Transport]) -> PoolSetup:
@@ -91,6 +91,7 @@ class PoolSetup:
             config,
             before.transport if same_transport else connect(config),
             before.metric_relabeler if same_series else Relabeler(config.metric_relabel_configs),
+            before.readers if same_series else Readers(config),
             before.target_limit,
         )
         return PoolSetup(config, self.builder if same_builder else TargetBuilder(config), options)

@@ -11,8 +11,8 @@ from promscout.model.duration import Duration
 from promscout.model.series import STALE_NAN_BITS
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import DEFAULT_PROTOCOLS, ScrapeConfig
-from promscout.scrape.loop import ScrapeContext, ScrapeOptions
 from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.options import Readers, ScrapeContext, ScrapeOptions
 from promscout.scrape.transport import Fetched, FetchFailed
 
 TEXT = "text/plain; version=0.0.4"
@@ -91,7 +91,7 @@ class FakeTransport:
 
 def options(transport, **chosen):
     chosen = config(**chosen)
-    return ScrapeOptions(chosen, transport, Relabeler(chosen.metric_relabel_configs))
+    return ScrapeOptions(chosen, transport, Relabeler(chosen.metric_relabel_configs), Readers(chosen))
 
 
 def context(recorder, clock, transport=None):

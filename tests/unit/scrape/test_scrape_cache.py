@@ -59,7 +59,7 @@ def test_the_same_series_with_other_values_give_the_same_table():
     assert second.batch.series is first.batch.series
     assert (list(first.batch.values), first.batch.timestamps) == ([1, 2], AT)
     assert (list(second.batch.values), second.batch.timestamps) == ([3, 4], AT + 1)
-    assert (first.added, second.added, second.vanished) == (2, 0, None)
+    assert (first.added(), second.added(), second.vanished) == (2, 0, None)
     assert first.batch.series.stream == 7
     assert list(first.batch.series) == [
         (("__name__", "a"), ("job", "j")),
@@ -71,25 +71,25 @@ def test_a_series_that_is_not_there_any_more_vanished_once():
     series = cache()
     scrape(series, "a 1", "b 1")
     second = scrape(series, "a 1")
-    assert (names(second.vanished), second.added) == (["b"], 0)
+    assert (names(second.vanished), second.added()) == (["b"], 0)
     assert scrape(series, "a 1").vanished is None
 
 
 def test_new_series_are_counted_and_so_are_those_that_come_back():
     series = cache()
-    assert scrape(series, "a 1").added == 1
+    assert scrape(series, "a 1").added() == 1
     second = scrape(series, "b 1", "c 1", "a 1")
-    assert (second.added, second.vanished) == (2, None)
+    assert (second.added(), second.vanished) == (2, None)
     assert names(second.batch.series) == ["b", "c", "a"]
     scrape(series, "a 1")
-    assert scrape(series, "b 1", "c 1", "a 1").added == 2
+    assert scrape(series, "b 1", "c 1", "a 1").added() == 2
 
 
 def test_another_order_of_the_same_series_is_no_change_of_what_lives():
     series = cache()
     scrape(series, "a 1", "b 2")
     second = scrape(series, "b 2", "a 1")
-    assert (second.added, second.vanished) == (0, None)
+    assert (second.added(), second.vanished) == (0, None)
     assert (names(second.batch.series), list(second.batch.values)) == (["b", "a"], [2, 1])
 
 
@@ -98,7 +98,7 @@ def test_what_was_not_accepted_does_not_count_as_live():
     scrape(series, "a 1")
     scrape(series, "b 1", accept=False)
     third = scrape(series, "a 1")
-    assert (third.added, third.vanished) == (0, None)
+    assert (third.added(), third.vanished) == (0, None)
 
 
 def test_a_line_repeated_at_the_same_time_is_left_out_and_counted():
@@ -109,14 +109,14 @@ def test_a_line_repeated_at_the_same_time_is_left_out_and_counted():
 def test_series_that_relabelling_makes_equal_are_duplicates_too():
     same = RelabelConfig(regex=Regex.parse("x"), action=Action.LABELDROP)
     resolved = scrape(cache(same), 'a{x="1"} 1', 'a{x="2"} 2')
-    assert (names(resolved.batch.series), resolved.duplicates, resolved.added) == (["a"], 1, 1)
+    assert (names(resolved.batch.series), resolved.duplicates, resolved.added()) == (["a"], 1, 1)
 
 
 def test_dropped_series_are_not_in_the_batch_and_do_not_shift_values():
     drop = RelabelConfig(source_labels=("__name__",), regex=Regex.parse("a|c"), action=Action.DROP)
     series = cache(drop)
     first = scrape(series, "a 1", "b 2", "c 3", "d 4")
-    assert (names(first.batch.series), list(first.batch.values), first.added) == (["b", "d"], [2, 4], 2)
+    assert (names(first.batch.series), list(first.batch.values), first.added()) == (["b", "d"], [2, 4], 2)
     second = scrape(series, "a 5", "b 6", "c 7", "d 8")
     assert second.batch.series is first.batch.series
     assert list(second.batch.values) == [6, 8]
@@ -126,7 +126,7 @@ def test_time_stamps_of_samples_are_kept_and_their_series_never_vanish():
     series = cache()
     first = scrape(series, "a 1 5000", "b 2")
     assert list(first.batch.timestamps) == [5000, AT]
-    assert first.added == 2
+    assert first.added() == 2
     second = scrape(series, "c 1")
     assert names(second.vanished) == ["b"]
 
@@ -152,13 +152,13 @@ def test_time_stamps_that_come_and_go_are_noticed_although_the_series_stay():
 def test_time_stamps_are_ignored_where_they_are_not_honoured():
     series = cache(honor_timestamps=False)
     first = scrape(series, "a 1 5000", "b 2")
-    assert (first.batch.timestamps, first.added) == (AT, 2)
+    assert (first.batch.timestamps, first.added()) == (AT, 2)
     assert names(scrape(series, "b 2").vanished) == ["a"]
 
 
 def test_series_with_time_stamps_vanish_where_that_is_tracked():
     series = cache(track_timestamps=True)
-    assert scrape(series, "a 1 5000").added == 1
+    assert scrape(series, "a 1 5000").added() == 1
     assert names(scrape(series, "b 2").vanished) == ["a"]
 
 
@@ -167,7 +167,7 @@ def test_the_end_gives_every_live_series_once():
     first = scrape(series, "a 1", "b 2")
     assert series.end() is first.batch.series
     assert series.end() is None
-    assert scrape(series, "a 1", "b 2").added == 0, "they are known, although they turned stale"
+    assert scrape(series, "a 1", "b 2").added() == 0, "they are known, although they turned stale"
 
 
 def test_the_end_leaves_out_series_with_time_stamps_of_their_own():
@@ -179,7 +179,7 @@ def test_the_end_leaves_out_series_with_time_stamps_of_their_own():
 def test_a_target_that_exposed_nothing_has_nothing_to_end():
     series = cache()
     assert series.end() is None
-    assert scrape(series).added == 0
+    assert scrape(series).added() == 0
     assert series.end() is None
 
 
@@ -189,7 +189,7 @@ def test_what_another_cache_adopts_lives_on_there():
     new.adopt(old)
     assert old.end() is None
     second = scrape(new, "b 2", "c 3")
-    assert (names(second.vanished), second.added) == (["a"], 2), "what lives goes on, what is known does not"
+    assert (names(second.vanished), second.added()) == (["a"], 2), "what lives goes on, what is known does not"
 
 
 def test_what_was_adopted_ends_without_a_scrape():
@@ -206,14 +206,14 @@ def test_a_series_text_that_is_not_valid_changes_nothing(line):
     refused = scrape(series, "b 1", line)
     assert isinstance(refused, Refused)
     assert (refused.scraped, refused.kept, refused.added) == (1, 1, 1)
-    assert scrape(series, "a 1").added == 0
+    assert scrape(series, "a 1").added() == 0
 
 
 def test_a_series_without_a_name_after_relabelling_changes_nothing():
     series = cache(RelabelConfig(source_labels=("x",), regex=Regex.parse("1"), target_label="__name__", replacement=""))
     scrape(series, "a 1")
     assert scrape(series, 'a{x="1"} 1') == Refused("metric name missing after relabelling", scraped=1)
-    assert scrape(series, "a 1").added == 0
+    assert scrape(series, "a 1").added() == 0
 
 
 def test_with_honor_labels_an_exposed_empty_label_keeps_the_targets_away():
@@ -298,7 +298,7 @@ def test_a_body_with_another_reader_is_not_compared_with_the_one_before():
 
     scrape(series, "a 1")
     resolved = series.resolve(b"a 2\n", another, AT)
-    assert (read, list(resolved.batch.values), resolved.added) == ([b"a 2\n"], [2], 0)
+    assert (read, list(resolved.batch.values), resolved.added()) == ([b"a 2\n"], [2], 0)
 
 
 def test_a_body_with_other_numbers_is_not_parsed_again():
@@ -369,12 +369,12 @@ def test_native_histograms_are_series_beside_the_samples():
     series.accept(first)
     assert names(first.histograms.series) == ["h", "i"]
     assert ([one.count for one in first.histograms.histograms], first.histograms.timestamps) == ([0, 1], AT)
-    assert (first.scraped, first.kept, first.added, first.appended) == (3, 3, 3, 3)
+    assert (first.scraped, first.kept, first.added(), first.appended) == (3, 3, 3, 3)
     again = series.resolve(b"a 2\n", exposing(histograms=native("h", "i")), AT + 1)
     assert again.histograms.series is first.histograms.series
     series.accept(again)
     fewer = series.resolve(b"a 2\n", exposing(histograms=native("i")), AT + 2)
-    assert (names(fewer.vanished), fewer.added) == (["h"], 0)
+    assert (names(fewer.vanished), fewer.added()) == (["h"], 0)
     assert sorted(names(series.end())) == ["a", "h", "i"]
 
 

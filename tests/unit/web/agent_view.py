@@ -17,9 +17,9 @@ from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
 from promscout.model.series import SampleBatch
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.loop import ScrapeContext
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
+from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ActiveTarget
 from promscout.web import WebServer
 

@@ -1,0 +1,173 @@
+"""From what a scrape fetched to what is appended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from promscout.errors import ExpositionError
+from promscout.exposition.negotiation import format_of
+from promscout.exposition.samples import MetricMetadata
+from promscout.model.names import NameValidation
+from promscout.model.series import SeriesTable, stale_markers
+from promscout.relabel.engine import Relabeler
+from promscout.scrape.cache import Resolved, SeriesCache
+from promscout.scrape.columns import Refused
+from promscout.scrape.label_limits import LabelLimits
+from promscout.scrape.options import ScrapeContext, ScrapeOptions
+from promscout.scrape.report import METRICS, Report, extra_series, report_series
+from promscout.scrape.sample_labels import SampleLabels
+from promscout.scrape.target import Target
+from promscout.scrape.transport import Fetched, FetchFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a scrape. ``error`` is empty if its samples were appended; the counts are those of a report.
+
+    ``format`` is the media type as which the body was read, or empty.
+    """
+
+    error: str = ""
+    scraped: int = 0
+    kept: int = 0
+    added: int = 0
+    format: str = ""
+
+
+class LoopAppender:
+    """Appends the samples of one target, scrape after scrape, and its report samples.
+
+    Guarantees: series that vanish, that a failed scrape leaves without a sample, or that ``end``, get a staleness
+    marker; a scrape is appended as a whole or not at all; an empty body is a scrape without samples.
+
+    Source: prometheus v3.x scrape/scrape.go scrapeLoopAppender.
+    """
+
+    __slots__ = ("_cache", "_cached_for", "_context", "_report_series", "_target", "stream")
+
+    def __init__(self, target: Target, stream: int, context: ScrapeContext) -> None:
+        self.stream = stream
+        self._target = target
+        self._context = context
+        self._cache: SeriesCache | None = None
+        self._cached_for: Relabeler | None = None
+        self._report_series: SeriesTable | None = None
+
+    def moved(self, target: Target, context: ScrapeContext) -> LoopAppender:
+        """One that goes on with the same series, for another target with the same labels."""
+        moved = LoopAppender(target, self.stream, context)
+        moved._cache, moved._cached_for = self._cache, self._cached_for
+        moved._report_series = self._report_series
+        return moved
+
+    def metadata(self) -> Mapping[str, MetricMetadata]:
+        """Metric family → what the last body that could be read says about it."""
+        return self._cache.metadata() if self._cache is not None else {}
+
+    def append(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
+        """Append what a scrape at ``timestamp_ms`` fetched."""
+        outcome = self._append_body(fetched, options, timestamp_ms)
+        if outcome.error:
+            self._mark_stale(timestamp_ms)
+        return outcome
+
+    def report(self, report: Report, options: ScrapeOptions, timeout: float, timestamp_ms: int) -> None:
+        """Append the report samples of a scrape that might take ``timeout`` seconds."""
+        config, series = options.config, self._report_series
+        extra = bool(config.extra_scrape_metrics)
+        if series is None or (len(series) > len(METRICS)) is not extra:
+            if series is not None and not extra:
+                self._context.appender.append(stale_markers(extra_series(series), timestamp_ms))
+            series = self._report_series = report_series(self.stream, self._labels(options), extra=extra)
+        self._context.appender.append(report.batch(series, timestamp_ms, timeout, config.sample_limit))
+
+    def end(self, timestamp_ms: int) -> None:
+        """The target is gone: all of its series turn stale."""
+        self._mark_stale(timestamp_ms)
+        if self._report_series is not None:
+            self._context.appender.append(stale_markers(self._report_series, timestamp_ms))
+
+    def _append_body(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
+        if isinstance(fetched, FetchFailed):
+            if fetched.too_large:
+                self._context.metrics.body_too_large.inc()
+            return Outcome(fetched.reason)
+        if not fetched.body:
+            self._mark_stale(timestamp_ms)
+            return Outcome()
+        negotiated = format_of(fetched.content_type, options.config.fallback_scrape_protocol)
+        if negotiated.format is None:
+            return Outcome(negotiated.problem)
+        name = negotiated.format.value
+        try:
+            resolved = self._series(options).resolve(fetched.body, options.readers.of(negotiated.format), timestamp_ms)
+        except ExpositionError as error:
+            return Outcome(str(error), error.samples, format=name)
+        judged = self._judge(resolved, options.config.sample_limit)
+        if isinstance(judged, Refused):
+            return Outcome(judged.reason, judged.scraped, judged.kept, judged.added, name)
+        self._append(judged, timestamp_ms)
+        return Outcome("", judged.scraped, judged.kept, judged.added(), name)
+
+    def _judge(self, resolved: Resolved | Refused, limit: int) -> Resolved | Refused:
+        """``resolved``, or why nothing of it is appended."""
+        metrics = self._context.metrics
+        if isinstance(resolved, Refused):
+            if resolved.beyond_label_limits:
+                metrics.label_limits_exceeded.inc()
+            return resolved
+        if limit and resolved.appended + resolved.out_of_order > limit:
+            metrics.too_many_samples.inc()
+            reason = f"sample limit exceeded (limit: {limit})"
+            return Refused(reason, resolved.scraped, resolved.kept, resolved.added(limit))
+        return resolved
+
+    def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
+        appender, metrics = self._context.appender, self._context.metrics
+        if resolved.duplicates:
+            metrics.duplicate_samples.inc(resolved.duplicates)
+        if resolved.out_of_order:
+            metrics.out_of_order_samples.inc(resolved.out_of_order)
+        if self._cache is not None:
+            self._cache.accept(resolved)
+        metrics.samples.inc(resolved.appended)
+        if len(resolved.batch):
+            appender.append(resolved.batch)
+        if resolved.histograms is not None:
+            appender.append_histograms(resolved.histograms)
+        if resolved.exemplars is not None:
+            appender.append_exemplars(resolved.exemplars)
+        if resolved.vanished is not None:
+            appender.append(stale_markers(resolved.vanished, timestamp_ms))
+
+    def _mark_stale(self, timestamp_ms: int) -> None:
+        series = self._cache.end() if self._cache is not None else None
+        if series is not None:
+            self._context.appender.append(stale_markers(series, timestamp_ms))
+
+    def _series(self, options: ScrapeOptions) -> SeriesCache:
+        """The series of this target; made when first needed, since most of a large pool waits long."""
+        relabeler = options.metric_relabeler
+        if self._cache is None or self._cached_for is not relabeler:
+            config, before = options.config, self._cache
+            self._cache = SeriesCache(
+                self.stream,
+                self._labels(options),
+                honor_timestamps=config.honor_timestamps,
+                track_timestamps=config.track_timestamps_staleness,
+            )
+            self._cached_for = relabeler
+            if before is not None:
+                self._cache.adopt(before)
+        return self._cache
+
+    def _labels(self, options: ScrapeOptions) -> SampleLabels:
+        config = options.config
+        return SampleLabels(
+            self._target.labels,
+            options.metric_relabeler,
+            honor_labels=config.honor_labels,
+            names=config.metric_name_validation_scheme or NameValidation.UTF8,
+            limits=LabelLimits.of(config),
+        )
