@@ -7,7 +7,9 @@ from aiohttp.typedefs import Handler
 
 from promscout import __version__
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
+from promscout.errors import InvalidValueError
 from promscout.web.answers import failure, stream, success
+from promscout.web.metadata import MetadataFilter, encode_target_metadata, metric_metadata
 from promscout.web.target_list import TargetFilter, encode_targets
 from promscout.web.view import EXTERNAL, VIEW
 
@@ -16,6 +18,26 @@ async def targets(request: web.Request) -> web.StreamResponse:
     """Active and dropped targets. Query: ``state``, ``scrapePool``."""
     wanted = TargetFilter.from_query(request.query.get("state", ""), request.query.get("scrapePool", ""))
     return await stream(request, encode_targets(request.app[VIEW].scrape, request.app[EXTERNAL], wanted))
+
+
+async def targets_metadata(request: web.Request) -> web.StreamResponse:
+    """What targets say about their metrics. Query: ``match_target``, ``metric``, ``limit``."""
+    query = {name: request.query.get(name, "") for name in ("match_target", "metric", "limit")}
+    try:
+        wanted = MetadataFilter.from_query(query)
+    except InvalidValueError as error:
+        return failure("bad_data", str(error))
+    return await stream(request, encode_target_metadata(request.app[VIEW].scrape, wanted))
+
+
+async def metadata(request: web.Request) -> web.Response:
+    """What is said about metrics, by whatever target. Query: ``metric``, ``limit``, ``limit_per_metric``."""
+    query = {name: request.query.get(name, "") for name in ("metric", "limit", "limit_per_metric")}
+    try:
+        wanted = MetadataFilter.from_query(query)
+    except InvalidValueError as error:
+        return failure("bad_data", str(error))
+    return success(await metric_metadata(request.app[VIEW].scrape, wanted))
 
 
 async def scrape_pools(request: web.Request) -> web.Response:
@@ -54,6 +76,8 @@ def add_routes(app: web.Application) -> None:
     """Register the API with ``app``."""
     # As in Prometheus, the API does not answer HEAD.
     app.router.add_get("/api/v1/targets", targets, allow_head=False)
+    app.router.add_get("/api/v1/targets/metadata", targets_metadata, allow_head=False)
+    app.router.add_get("/api/v1/metadata", metadata, allow_head=False)
     app.router.add_get("/api/v1/scrape_pools", scrape_pools, allow_head=False)
     app.router.add_get("/api/v1/status/config", config, allow_head=False)
     app.router.add_get("/api/v1/status/buildinfo", build_info, allow_head=False)

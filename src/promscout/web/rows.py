@@ -83,6 +83,7 @@ class Row(msgspec.Struct, frozen=True):
     interval: str = ""
     timeout: str = ""
     last: Report | None = None
+    next_ms: int | None = None
 
     @property
     def address(self) -> str:
@@ -205,4 +206,5 @@ def _row(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> Row:
         str(target.interval),
         str(target.timeout),
         active.loop.last,
+        active.loop.next_ms,
     )

@@ -35,8 +35,9 @@ class TargetFilter(msgspec.Struct, frozen=True):
 def encode_targets(scrape: ScrapeManager, external: ExternalURL, wanted: TargetFilter) -> Iterator[bytes]:
     """The whole answer in pieces of bounded size, pools in the order of their names.
 
-    Targets may come and go between two pieces: one that goes before its turn is left out. ``duplicateTargetCounts``
-    is beyond what Prometheus has: how many targets of each pool are equal to another one.
+    Targets may come and go between two pieces: one that goes before its turn is left out. Beyond what Prometheus has
+    are ``duplicateTargetCounts``, how many targets of each pool are equal to another one, and the last four fields of
+    an active target: samples, bytes and format of its last body, and when it is scraped next.
 
     Source: prometheus v3.x web/api/v1/api.go targets, TargetDiscovery.
     """
@@ -72,7 +73,7 @@ def _active(pools: Iterable[ScrapePool], external: ExternalURL) -> Iterator[dict
 
 
 def _active_target(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> dict[str, object]:
-    target, last = active.loop.target, active.loop.last
+    target, last, next_ms = active.loop.target, active.loop.last, active.loop.next_ms
     labels = dict(target.all_labels)
     return {
         "discoveredLabels": dict(pool.discovered_labels(active)),
@@ -86,6 +87,10 @@ def _active_target(pool: ScrapePool, active: ActiveTarget, external: ExternalURL
         "health": health(active),
         "scrapeInterval": labels[names.SCRAPE_INTERVAL],
         "scrapeTimeout": labels[names.SCRAPE_TIMEOUT],
+        "lastScrapeSamples": last.scraped if last is not None else 0,
+        "lastScrapeSize": last.size if last is not None else 0,
+        "lastScrapeFormat": last.format if last is not None else "",
+        "nextScrape": rfc3339(next_ms) if next_ms is not None else _NEVER,
     }
 
 

@@ -14,6 +14,7 @@ from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
+from promscout.scrape.loop import Ending
 from promscout.scrape.report import Report
 from promscout.web.answers import accepts_gzip
 from promscout.web.external import ExternalURL
@@ -32,7 +33,9 @@ def addresses(data: dict[str, Any]) -> list[str]:
 
 async def test_an_active_target_has_the_fields_of_prometheus(site: Site) -> None:
     site.view.add_pool("web", params=FrozenDict({"x": ("1", "2")}))
-    site.view.sync("web", "a", ["127.0.0.2:1"], __meta_zone="z", team="<b>&", nothing="")
+    (active,) = site.view.sync("web", "a", ["127.0.0.2:1"], __meta_zone="z", team="<b>&", nothing="")
+    next_ms = active.loop.next_ms
+    assert NOW_MS <= next_ms < NOW_MS + 86_400_000
     assert await site.data("/api/v1/targets") == {
         "activeTargets": [
             {
@@ -57,6 +60,10 @@ async def test_an_active_target_has_the_fields_of_prometheus(site: Site) -> None
                 "health": "unknown",
                 "scrapeInterval": "1d",
                 "scrapeTimeout": "10s",
+                "lastScrapeSamples": 0,
+                "lastScrapeSize": 0,
+                "lastScrapeFormat": "",
+                "nextScrape": rfc3339(next_ms),
             }
         ],
         "droppedTargets": [],
@@ -69,14 +76,26 @@ async def test_an_active_target_has_the_fields_of_prometheus(site: Site) -> None
 async def test_the_last_scrape_shows_in_the_target(site: Site, error: str, health: str) -> None:
     site.view.add_pool("web")
     (active,) = site.view.sync("web", "a", ["127.0.0.2:1"])
-    active.loop.last = Report(NOW_MS + 120, 0.25, error)
+    active.loop.last = Report(NOW_MS + 120, 0.25, error, scraped=7, size=1234, format="text/plain")
     (target,) = (await site.data("/api/v1/targets"))["activeTargets"]
-    assert {name: target[name] for name in ("health", "lastError", "lastScrape", "lastScrapeDuration")} == {
+    shown = {name: value for name, value in target.items() if name.startswith("last") or name == "health"}
+    assert shown == {
         "health": health,
         "lastError": error,
         "lastScrape": "2023-11-14T22:13:20.12Z",
         "lastScrapeDuration": 0.25,
+        "lastScrapeSamples": 7,
+        "lastScrapeSize": 1234,
+        "lastScrapeFormat": "text/plain",
     }
+
+
+async def test_a_target_whose_loop_has_not_started_has_no_next_scrape(site: Site) -> None:
+    site.view.add_pool("web")
+    (active,) = site.view.sync("web", "a", ["127.0.0.2:1"])
+    active.loop.stop(Ending.SHUTDOWN)
+    (target,) = (await site.data("/api/v1/targets"))["activeTargets"]
+    assert target["nextScrape"] == "0001-01-01T00:00:00Z"
 
 
 async def test_an_interval_from_relabelling_is_shown_as_written(site: Site) -> None:

@@ -14,8 +14,9 @@ from promscout.discovery.static import StaticDiscoverer
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.report import Report
-from promscout.web.rendering import ago, span
+from promscout.web.rendering import ago, size, span, until
 from promscout.web.rows import TargetQuery
+from promscout.web.target_list import rfc3339
 from unit.web.agent_view import NOW_MS, Site
 
 pytestmark = pytest.mark.real_time
@@ -304,3 +305,27 @@ def test_a_time_is_told_in_its_largest_unit(ms: int, text: str) -> None:
 )
 def test_a_duration_has_three_digits(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(-5, "now"), (999, "now"), (1000, "in 1 s"), (119_000, "in 119 s"), (7_200_000, "in 2 h")]
+)
+def test_a_time_to_come_is_told_in_its_largest_unit(ms: int, text: str) -> None:
+    assert until(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "0.977 KiB"), (4826, "4.71 KiB"), (5 << 20, "5 MiB"), (2 << 30, "2 GiB")],
+)
+def test_a_size_has_three_digits(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+async def test_the_last_body_and_the_next_scrape_are_shown(site: Site) -> None:
+    site.view.add_pool("web")
+    (active,) = site.view.sync("web", "a", ["127.0.0.2:1"])
+    active.loop.last = Report(NOW_MS, 0.1, scraped=1234, size=5 << 20, format="text/plain")
+    text = await site.text("/targets")
+    assert '<span title="5 MiB, text/plain">1,234</span>' in text
+    assert f'<small title="{rfc3339(active.loop.next_ms or 0)}">next' in text
