@@ -36,7 +36,7 @@ class Columns:
 
     ``keys`` are those of the body, in its order, or None where others remember them. ``kept`` counts the positions that
     relabelling left, ``duplicates`` those of them that have no row. ``fresh`` says which rows were not known before.
-    ``rows[i]`` is the row of position ``i``, -1 where it is dropped; ``positions[r]`` is the position of row ``r``; both
+    ``rows[i]`` is the row of position ``i``, -1 where it is dropped; ``positions[r]`` the position of row ``r``; both
     are None where every position is a row. ``own_time`` says which positions have a time stamp that counts,
     ``untracked`` which rows do not turn stale when they vanish; None: none.
     """
