@@ -1,7 +1,8 @@
 """The exact grammar of the text format as Prometheus reads it, which is wider than the format's description.
 
 Blanks may stand between any two parts, commas between labels may be missing, quoted text may span lines, and a NUL
-where a line would begin ends the body. Offsets are relative to the bytes that the reader was made for.
+where a line would begin ends the body. NULs behind a label value are taken for a part of it, and the quote in front of
+them, too. Offsets are relative to the bytes that the reader was made for.
 
 Source: prometheus v3.x model/textparse/promlex.l, promparse.go.
 """
@@ -24,7 +25,7 @@ LABEL_NAME: Final = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
 QUOTED_NAME: Final = re.compile(rb'"(?:\\[^\n\0]|[^\\"\0])*"')
 
 _BLANKS: Final = re.compile(rb"[ \t]*")
-_QUOTED_VALUE: Final = re.compile(rb'"(?:\\\0*[^\n\0]|[^\\"])*"')
+_QUOTED_VALUE: Final = re.compile(rb'"(?:\\\0*[^\n\0]|[^\\"])*"\0*')
 _VALUE: Final = re.compile(rb"[^{ \t\n\0]+")
 _DIGITS: Final = re.compile(rb"[0-9]+")
 _METADATA: Final = re.compile(rb"#[ \t]+(HELP|TYPE)[ \t]+")
