@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sys
 import time
 from typing import Final
 
 import msgspec
 from aiohttp import web
+from talk import say, standard_input
 
 from promscout.sim.bench_population import populate_bench
 from promscout.sim.churn import bench_churn, set_label
@@ -154,16 +154,6 @@ async def _start_exporter() -> tuple[web.AppRunner, str]:
     return runner, f"127.0.0.1:{runner.addresses[0][1]}"
 
 
-async def _standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    return reader
-
-
-def _say(answer: msgspec.Struct) -> None:
-    print(msgspec.json.encode(answer).decode(), flush=True)
-
-
 async def _run(pods: int) -> None:
     cluster = SimCluster()
     populate(cluster.store, pods)
@@ -171,13 +161,13 @@ async def _run(pods: int) -> None:
     decoder = msgspec.json.Decoder(Command)
 
     async def carry_out(command: Command) -> None:
-        _say(await controls.carry_out(command))
+        say(await controls.carry_out(command))
 
     runner, exporter = await _start_exporter()
     try:
         async with cluster, asyncio.TaskGroup() as tasks:
-            commands = await _standard_input()
-            _say(Ready(cluster.url, exporter, expected_targets(cluster.store)))
+            commands = await standard_input()
+            say(Ready(cluster.url, exporter, expected_targets(cluster.store)))
             under_way = set()
             while line := await commands.readline():
                 task = tasks.create_task(carry_out(decoder.decode(line)))

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from measure import BenchError
+from processes import BenchError
 from rich.console import Console
 
 INTERRUPTED: Final = 130
+
+
+def names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an argument: some of ``known``, with commas between."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(text.split(","))
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        return found
+
+    return parse
 
 
 def execute(measure: Callable[[Console], Awaitable[None]], missing: Sequence[str]) -> int:

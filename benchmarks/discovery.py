@@ -8,21 +8,34 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import aiohttp
-from command import execute
+from command import execute, names
 from measure import DRAIN, LATENCY_POLL, POLL, SETTLING, Cluster, Measurement, Plan, Result
 from programs import CHECKOUT, PROGRAMS
-from report import as_table, machine_facts, write_json
+from report import MB, Row, as_table, machine_facts, percentile, write_json
 from rich.console import Console
 
 JOBS: Final = ("pods", "endpointslices", "nodes", "services")
 LATENCY_JOB: Final = "latency"
 RESULTS: Final = CHECKOUT / "benchmarks/results/discovery.json"
+
+ROWS: Final[tuple[Row[Result], ...]] = (
+    ("start to all targets active", "s", lambda run: run.start_seconds),
+    ("CPU until then", "s", lambda run: run.start_cpu),
+    ("CPU until settled", "s", lambda run: run.settled_cpu),
+    ("resident memory, settled", "MB", lambda run: run.resident / MB),
+    ("resident memory, highest", "MB", lambda run: run.peak / MB),
+    ("CPU under churn", "s", lambda run: run.churn_cpu),
+    ("label to target, quiet, p50", "s", lambda run: percentile(run.latency_quiet, 0.5)),
+    ("label to target, quiet, p99", "s", lambda run: percentile(run.latency_quiet, 0.99)),
+    ("label to target, churn, p50", "s", lambda run: percentile(run.latency_busy, 0.5)),
+    ("label to target, churn, p99", "s", lambda run: percentile(run.latency_busy, 0.99)),
+    ("API server's CPU until settled", "s", lambda run: run.server_start_cpu),
+)
 
 NOTES: Final = """\
 Medians of {runs} run(s). Settled: {settling:g} s after all targets were active. Churn: 100 pod patches a second for \
@@ -38,20 +51,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="of churn (default: %(default)s)")
     parser.add_argument("--events", type=int, default=50, help="timed label changes per phase, 0 for none")
     parser.add_argument("--runs", type=int, default=1, help="of each program; the table has medians")
-    parser.add_argument("--only", type=_names(tuple(PROGRAMS)), default=tuple(PROGRAMS), metavar="PROGRAM,…")
-    parser.add_argument("--jobs", type=_names(JOBS), default=JOBS, metavar="JOB,…", help=f"of {', '.join(JOBS)}")
+    parser.add_argument("--only", type=names(tuple(PROGRAMS)), default=tuple(PROGRAMS), metavar="PROGRAM,…")
+    parser.add_argument("--jobs", type=names(JOBS), default=JOBS, metavar="JOB,…", help=f"of {', '.join(JOBS)}")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file")
     return parser.parse_args()
-
-
-def _names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(text.split(","))
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
-        return names
-
-    return parse
 
 
 async def _measure(options: argparse.Namespace, directory: Path, console: Console) -> list[Result]:
@@ -78,7 +81,7 @@ async def _main(options: argparse.Namespace, console: Console) -> None:
     facts = machine_facts(programs)
     with tempfile.TemporaryDirectory(prefix="promscout-bench-") as directory:
         results = await _measure(options, Path(directory), console)
-    console.print(as_table(results, f"Discovery of {options.pods} pods, jobs {', '.join(options.jobs)}"))
+    console.print(as_table(results, f"Discovery of {options.pods} pods, jobs {', '.join(options.jobs)}", ROWS))
     notes = NOTES.format(
         runs=options.runs,
         settling=SETTLING,
@@ -89,7 +92,7 @@ async def _main(options: argparse.Namespace, console: Console) -> None:
     )
     console.print(notes, style="dim")
     chosen = {name: getattr(options, name) for name in ("pods", "seconds", "events", "runs", "jobs")}
-    write_json(options.output, facts, chosen, results)
+    write_json(options.output, facts, chosen, results, ROWS)
 
 
 def main() -> int:

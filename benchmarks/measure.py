@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 import yaml
 from cluster import LATENCY_PODS, REVISION, Churn, Command, Done, Ready, Relabel
-from processes import ChildProcess, free_port
+from processes import BenchError, ChildProcess, free_port
 from programs import CHECKOUT, Program
 
 POLL: Final = 0.1  # seconds between two looks at /metrics while a program starts
@@ -30,10 +30,6 @@ _EXTRA: Final = 60.0  # seconds that the cluster may take for a command beyond w
 
 _API_SERVER: Final = "http://127.0.0.1:8001"
 _EXPORTER: Final = "127.0.0.1:9100"
-
-
-class BenchError(Exception):
-    """A program or the cluster did not do what is to be measured."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -128,8 +124,7 @@ def write_config(directory: Path, program: Program, ready: Ready, jobs: tuple[st
     text = (CHECKOUT / "benchmarks/discovery.yml").read_text()
     config = yaml.safe_load(text.replace(_API_SERVER, ready.url).replace(_EXPORTER, ready.exporter))
     config["scrape_configs"] = [one for one in config["scrape_configs"] if one["job_name"] in jobs]
-    if not program.delivery(sink):
-        config["remote_write"] = [{"url": sink}]
+    program.configure(config, sink)
     path = directory / "prometheus.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path

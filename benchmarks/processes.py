@@ -23,6 +23,10 @@ _SYSTEM: Final = 12
 _LINE_LIMIT: Final = 16 * 1024 * 1024
 
 
+class BenchError(Exception):
+    """A program or a helper did not do what is to be measured."""
+
+
 class ChildProcess:
     """Runs ``arguments`` in ``directory``. What it writes goes to the file ``log`` there.
 
@@ -54,7 +58,7 @@ class ChildProcess:
                 stdout=pipe if self._talks else log,
                 stderr=log,
                 cwd=self._directory,
-                env={"PATH": os.environ["PATH"], "HOME": str(self._directory), "TZ": "UTC", **self._environment},
+                env={**_inherited(), "HOME": str(self._directory), "TZ": "UTC", **self._environment},
                 limit=_LINE_LIMIT,
                 start_new_session=True,  # Ctrl-C is the benchmark's to handle
             )  # fmt: skip
@@ -116,6 +120,14 @@ class ChildProcess:
         """The next line of its standard output; empty at its end."""
         assert self._process.stdout is not None
         return await self._process.stdout.readline()
+
+
+def _inherited() -> dict[str, str]:
+    """What a child takes over: where programs are, and modules that are not where the others are installed."""
+    found = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    if modules := found.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(str(Path(one).resolve()) for one in modules.split(os.pathsep))
+    return found
 
 
 def free_port() -> int:

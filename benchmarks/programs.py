@@ -9,7 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 CHECKOUT: Final = Path(__file__).parents[1]
 PEERS: Final = CHECKOUT / ".cache/peers/bin"
@@ -42,6 +42,11 @@ class Program(ABC):
         """The flags that make it deliver to ``sink``, if that is not in the configuration."""
         del sink
         return []
+
+    def configure(self, config: dict[str, Any], sink: str) -> None:
+        """Add the delivery to ``sink`` to a configuration, unless flags do that."""
+        if not self.delivery(sink):
+            config["remote_write"] = [{"url": sink}]
 
     def target_counts(self, metrics: str) -> dict[str, int]:
         """Job → active targets, from its ``/metrics``."""
@@ -110,7 +115,8 @@ class VMAgent(Program):
             return "vmagent, version " + lines.readline().partition("(")[2].partition(")")[0]
 
     def delivery(self, sink: str) -> list[str]:
-        return [f"-remoteWrite.url={sink}"]
+        # The others speak remote write 1.0 as well; by itself it would choose a protocol of its own.
+        return [f"-remoteWrite.url={sink}", "-remoteWrite.forcePromProto"]
 
 
 PROGRAMS: Final[dict[str, Program]] = {one.name: one for one in (Promscout(), Prometheus(), VMAgent())}

@@ -18,9 +18,8 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from command import execute
-from measure import BenchError
-from processes import ChildProcess, free_port
+from command import execute, names
+from processes import BenchError, ChildProcess, free_port
 from programs import CHECKOUT, PROGRAMS, Prometheus
 from relabel_jobs import JOBS, PODS
 from relabel_peer import PeerRun, PeerWork
@@ -92,16 +91,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=int, default=3, help="of each part but memory and Prometheus (default: %(default)s)"
     )
-    parser.add_argument("--only", type=_parts, default=PARTS, metavar="PART,…", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--only", type=names(PARTS), default=PARTS, metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file")
     return parser.parse_args()
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if unknown := [name for name in names if name not in PARTS]:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    return names
 
 
 class Benchmark:

@@ -14,8 +14,7 @@ from typing import Final
 
 import aiohttp
 import yaml
-from measure import BenchError
-from processes import ChildProcess, free_port
+from processes import BenchError, ChildProcess, free_port
 from programs import Prometheus
 from relabel_jobs import configuration
 

@@ -46,7 +46,7 @@ from promscout.kube.objects import Pod
 from promscout.model.clock import SystemClock
 from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelRow
-from promscout.model.series import SampleBatch
+from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending
 from promscout.scrape.metrics import ScrapeMetrics
@@ -69,8 +69,13 @@ Figures = dict[str, float]
 
 
 class _Nowhere:
-    def append(self, batch: SampleBatch) -> None:
-        """Take nothing: nothing is scraped."""
+    """Takes nothing: nothing is scraped."""
+
+    def append(self, batch: SampleBatch) -> None: ...
+
+    def append_histograms(self, batch: HistogramBatch) -> None: ...
+
+    def append_exemplars(self, batch: ExemplarBatch) -> None: ...
 
 
 def groups_file(directory: Path, job: str) -> Path:

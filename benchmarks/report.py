@@ -9,17 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-from measure import Result
 from programs import Program
 from rich.table import Table
 
 OURS: Final = "promscout"
-_MB: Final = 1_000_000
+MB: Final = 1_000_000
 
-Row = tuple[str, str, Callable[[Result], float | None]]
+
+class Run(Protocol):
+    """One run of one program."""
+
+    @property
+    def program(self) -> str:
+        """Its name."""
+
+
+R = TypeVar("R", bound=Run)
+Row = tuple[str, str, Callable[[R], float | None]]
+"""A line of a table: title, unit, and its value for a run, if that was measured."""
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -27,26 +37,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return values[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
-ROWS: Final[tuple[Row, ...]] = (
-    ("start to all targets active", "s", lambda run: run.start_seconds),
-    ("CPU until then", "s", lambda run: run.start_cpu),
-    ("CPU until settled", "s", lambda run: run.settled_cpu),
-    ("resident memory, settled", "MB", lambda run: run.resident / _MB),
-    ("resident memory, highest", "MB", lambda run: run.peak / _MB),
-    ("CPU under churn", "s", lambda run: run.churn_cpu),
-    ("label to target, quiet, p50", "s", lambda run: percentile(run.latency_quiet, 0.5)),
-    ("label to target, quiet, p99", "s", lambda run: percentile(run.latency_quiet, 0.99)),
-    ("label to target, churn, p50", "s", lambda run: percentile(run.latency_busy, 0.5)),
-    ("label to target, churn, p99", "s", lambda run: percentile(run.latency_busy, 0.99)),
-    ("API server's CPU until settled", "s", lambda run: run.server_start_cpu),
-)
-
-
-def medians(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+def medians(results: Sequence[R], rows: Sequence[Row[R]]) -> dict[str, dict[str, float]]:
     """Row → program → the median over the program's runs; what was not measured is left out."""
     table: dict[str, dict[str, float]] = {}
     programs = dict.fromkeys(result.program for result in results)
-    for title, _, value in ROWS:
+    for title, _, value in rows:
         for program in programs:
             values = [found for result in results if result.program == program and (found := value(result)) is not None]
             if values:
@@ -54,16 +49,16 @@ def medians(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     return table
 
 
-def as_table(results: Sequence[Result], title: str) -> Table:
+def as_table(results: Sequence[R], title: str, rows: Sequence[Row[R]]) -> Table:
     """One line per figure: each program's, then ours divided by each other's (below 1: less than theirs)."""
-    found = medians(results)
+    found = medians(results, rows)
     programs = [one for one in (OURS, "prometheus", "vmagent") if any(one in values for values in found.values())]
     others = [one for one in programs if one != OURS] if OURS in programs else []
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for name in (*programs, *(f"{OURS} / {one}" for one in others)):
         table.add_column(name, justify="right")
-    for row, unit, _ in ROWS:
+    for row, unit, _ in rows:
         values = found.get(row)
         if values is None:
             continue
@@ -107,11 +102,13 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text(encoding="utf-8").splitlines()
 
 
-def write_json(path: Path, facts: Mapping[str, Any], options: Mapping[str, Any], results: Sequence[Result]) -> None:
+def write_json(
+    path: Path, facts: Mapping[str, Any], options: Mapping[str, Any], results: Sequence[R], rows: Sequence[Row[R]]
+) -> None:
     """Every run and the medians, to ``path``."""
-    units = {title: unit for title, unit, _ in ROWS}
+    units = {title: unit for title, unit, _ in rows}
     write_document(
-        path, {"machine": facts, "options": options, "units": units, "medians": medians(results), "runs": results}
+        path, {"machine": facts, "options": options, "units": units, "medians": medians(results, rows), "runs": results}
     )
 
 
