@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit lint peers bench-discovery bench-relabel clean
+.PHONY: help install demo test unit lint peers bench-discovery bench-relabel bench-scrape clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-discovery: install peers  ## promscout, Prometheus and vmagent side by sid
 
 bench-relabel: install peers  ## target groups to targets: time, memory, and Prometheus beside it (ARGS='--targets 10000')
 	@$(BIN)/python benchmarks/relabel.py $(ARGS)
+
+bench-scrape: install peers  ## scraping and delivery, promscout, Prometheus and vmagent (ARGS='--scenario many --runs 3')
+	@$(BIN)/python benchmarks/scrape.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,181 @@
+"""Where the scrape benchmark's samples go: a process that accepts remote write 1.0 and counts when it is asked to.
+
+While a program is measured it only keeps the bodies, in the file ``bodies`` of its directory, so that counting costs no
+one anything; see ``talk.py`` for its commands. Times are those of ``time.monotonic``, time stamps milliseconds since
+the epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import cramjam
+import msgspec
+from scrape_bodies import PREFIX
+from scrape_counting import Counting, Series, timestamp
+from scrape_slots import missed_slots
+from talk import answer_commands
+
+_ANSWER: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
+_HEAD_LIMIT: Final = 64 * 1024
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Where it listens: 127.0.0.1:``port``."""
+
+    port: int
+
+
+class Reset(msgspec.Struct, frozen=True, tag="reset"):
+    """Forget all that came."""
+
+
+class Count(msgspec.Struct, frozen=True, tag="count"):
+    """What came from ``since`` on up to ``until``, and what became of the scrapes of ``targets`` with time stamps from
+    ``first`` on, up to ``last``?
+    """
+
+    targets: list[str]
+    interval_ms: int
+    since: float
+    until: float
+    first: int
+    last: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What came: requests, their bytes and samples between two times.
+
+    Between two time stamps: ``scrapes`` that ended well, exposed ``samples_of_scrapes``, how many slots were missed,
+    and the ``durations`` of all scrapes, in seconds, as the program reports them, sorted.
+    """
+
+    requests: int = 0
+    request_bytes: int = 0
+    samples: int = 0
+    scrapes: int = 0
+    samples_of_scrapes: int = 0
+    missed: int = 0
+    durations: list[float] = []
+
+
+class Sink:
+    """Bodies in the order of their arrival."""
+
+    def __init__(self, path: Path) -> None:
+        self._bodies = path.open("w+b")
+        self._arrivals: list[tuple[float, int]] = []
+
+    def keep(self, body: bytes) -> None:
+        """Take a request's body."""
+        self._arrivals.append((time.monotonic(), len(body)))
+        self._bodies.write(body)
+
+    def answer(self, command: Reset | Count) -> Counted:
+        """Carry out one command."""
+        if isinstance(command, Count):
+            return self._count(command)
+        self._arrivals.clear()
+        self._bodies.seek(0)
+        self._bodies.truncate()
+        return Counted()
+
+    def _count(self, wanted: Count) -> Counted:
+        counting = Counting(PREFIX)
+        requests = request_bytes = samples = 0
+        self._bodies.seek(0)
+        for arrival, size in self._arrivals:
+            found = counting.add(cramjam.snappy.decompress_raw(self._bodies.read(size)).read())
+            if wanted.since <= arrival < wanted.until:
+                requests += 1
+                request_bytes += size
+                samples += found
+        return _summary(wanted, list(counting.series()), Counted(requests, request_bytes, samples))
+
+
+def _summary(wanted: Count, series: list[Series], counted: Counted) -> Counted:
+    targets = set(wanted.targets)
+    inside = _Inside(wanted)
+    scrapes = {target: set[int]() for target in targets}
+    samples = 0
+    durations: list[float] = []
+    for one in series:
+        if one.target not in targets:
+            continue
+        if one.name == "scrape_duration_seconds":
+            durations += (value for stamp, value in one.reports if inside[stamp])
+        elif one.name == "up":
+            scrapes[one.target] |= {timestamp(stamp) for stamp, value in one.reports if value == 1}
+        elif one.exposed:
+            samples += sum(count for stamp, count in one.stamps.items() if inside[stamp])
+    found = sum(wanted.first <= stamp < wanted.last for stamps in scrapes.values() for stamp in stamps)
+    missed = sum(missed_slots(stamps, wanted.interval_ms, wanted.first, wanted.last) for stamps in scrapes.values())
+    return msgspec.structs.replace(
+        counted, scrapes=found, samples_of_scrapes=samples, missed=missed, durations=sorted(durations)
+    )
+
+
+class _Inside(dict[bytes, bool]):
+    """Encoded time stamp → whether it is one of those wanted; decoded once, since many samples share one."""
+
+    def __init__(self, wanted: Count) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, encoded: bytes) -> bool:
+        inside = self[encoded] = self._wanted.first <= timestamp(encoded) < self._wanted.last
+        return inside
+
+
+class Connection(asyncio.Protocol):
+    """A connection to ``sink``. Bodies need a Content-Length, as all senders of remote write give it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._received = bytearray()
+        self._wanted = 0  # bytes of the body under way; 0: a head
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while self._wanted or self._head():
+            if len(self._received) < self._wanted:
+                return
+            self._sink.keep(bytes(self._received[: self._wanted]))
+            del self._received[: self._wanted]
+            self._wanted = 0
+            self._transport.write(_ANSWER)
+
+    def _head(self) -> bool:
+        """Take a request's head, if it is whole."""
+        head, end, _ = self._received.partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > _HEAD_LIMIT:
+                self._transport.abort()
+            return False
+        del self._received[: len(head) + len(end)]
+        for line in head.lower().split(b"\r\n"):
+            name, _, value = line.partition(b":")
+            if name == b"content-length":
+                self._wanted = int(value)
+        if not self._wanted:
+            self._transport.abort()
+        return bool(self._wanted)
+
+
+async def _run() -> None:
+    sink = Sink(Path("bodies"))
+    server = await asyncio.get_running_loop().create_server(partial(Connection, sink), "127.0.0.1", 0)
+    ready = Ready(server.sockets[0].getsockname()[1])
+    await answer_commands(ready, msgspec.json.Decoder(Reset | Count), sink.answer)
+
+
+if __name__ == "__main__":
+    asyncio.run(_run())
