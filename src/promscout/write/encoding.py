@@ -1,15 +1,15 @@
 """Samples as remote write 1.0 requests: ``prometheus.WriteRequest`` messages, compressed as one snappy block.
 
-All series of a table are encoded once, as a *template*: their ``TimeSeries`` messages back to back, each with room
-for one sample of a fixed size. A request is a copy of the templates with values and time stamps patched in by numpy,
-so no Python object exists per sample.
+Series that are sent again and again are packed: a request is a copy of their packed form with values and time stamps
+put in, so no Python object exists per sample and no compressor runs. All others are encoded one by one.
 
 Source: prometheus v3.x prompb/remote.proto WriteRequest, prompb/types.proto TimeSeries, Sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import cramjam
@@ -18,57 +18,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promscout.model.series import Timestamps, Values, encode_varint
-
-# The sample of a TimeSeries message: field 2, its size; value: field 1, 8 bytes; timestamp: field 2, a varint.
-_SAMPLE_HEAD: Final = b"\x12\x10\x09"
-_SAMPLE_SIZE: Final = 18
-_VALUE_AT: Final = 3
-_TIMESTAMP_AT: Final = 12
-_SAMPLE_ROOM: Final = _SAMPLE_HEAD + bytes(8) + b"\x10" + bytes(6)
-
-# Milliseconds whose varint takes 6 bytes, the room in a template: February 1971 to May 2109.
-_FIRST_TIMESTAMP: Final = 1 << 35
-_LAST_TIMESTAMP: Final = (1 << 42) - 1
+from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP, MAX_LABELS, PackedSeries
 
 _PORTION_OVERHEAD: Final = 400  # bytes: the portion, its array's header, its place in a queue
 
-Bytes = NDArray[np.uint8]
+_PACKED_AS_ONE: Final = 2_000  # series; packing one takes some microseconds of the event loop
+
+# Samples sent for each series that is packed: most tables of a start turn up at once, and must not be packed at once.
+_SENT_FOR_ONE_PACKED: Final = 8
 
 
 class SeriesTemplate:
-    """The encoded ``TimeSeries`` messages of some series of one stream, without values and time stamps.
+    """Some series of one stream, as encoded label sets, and what was packed of them.
 
-    About 30 bytes more for each series than its encoded label set.
+    ``encoded`` and ``offsets`` are as in a ``SeriesTable``, whose they may be. Packed series take about 30 bytes each.
     """
 
-    __slots__ = ("body", "sample_at", "stream")
+    __slots__ = ("_packed", "encoded", "offsets", "stream")
 
-    def __init__(self, stream: int, encoded_label_sets: Sequence[bytes]) -> None:
+    def __init__(self, stream: int, encoded: bytes, offsets: NDArray[np.int64]) -> None:
         self.stream = stream
-        pieces: list[bytes] = []
-        sizes = []
-        for labels in encoded_label_sets:
-            head = b"\x0a" + encode_varint(len(labels) + _SAMPLE_SIZE)
-            pieces += (head, labels, _SAMPLE_ROOM)
-            sizes.append(len(head) + len(labels) + _SAMPLE_SIZE)
-        self.body: Bytes = np.frombuffer(b"".join(pieces), np.uint8)
-        # Where each sample starts. Native integers: numpy converts all others at each use.
-        self.sample_at: NDArray[np.intp] = np.cumsum(sizes, dtype=np.intp) - _SAMPLE_SIZE
+        self.encoded = encoded
+        self.offsets = offsets
+        self._packed: dict[tuple[int, int, bool], PackedSeries | None] = {}
 
     def __len__(self) -> int:
-        return len(self.sample_at)
-
-    def start(self, index: int) -> int:
-        """Where series ``index`` starts in the body; for ``len(self)``, where the body ends."""
-        return int(self.sample_at[index - 1]) + _SAMPLE_SIZE if index else 0
+        return len(self.offsets) - 1
 
     def encoded_labels(self, index: int) -> bytes:
         """The encoded label set of series ``index``."""
-        message = self.body[self.start(index) : self.sample_at[index]].tobytes()
-        at = 1
-        while message[at] & 0x80:
-            at += 1
-        return message[at + 1 :]
+        return self.encoded[self.offsets[index] : self.offsets[index + 1]]
+
+    def label_sets(self, first: int, stop: int) -> list[bytes]:
+        """The encoded label sets of the series from ``first`` up to, not including, ``stop``."""
+        edges = self.offsets[first : stop + 1].tolist()
+        return [self.encoded[start:end] for start, end in itertools.pairwise(edges)]
+
+    def packed(self, first: int, count: int, *, own_time: bool, may_pack: bool) -> tuple[PackedSeries | None, int]:
+        """These series packed, and how many of them that was work for.
+
+        They are packed when asked for a second time, with ``may_pack`` false at a later time. None before, and where a
+        label set is too large.
+        """
+        key = first, count, own_time
+        found = self._packed.get(key)
+        if found is not None:
+            return found, 0
+        if key not in self._packed:
+            if len(self._packed) > 2 * len(self) // count + 2:
+                self._packed.clear()  # portions were divided differently before
+            self._packed[key] = None
+            return None, 0
+        if not may_pack or np.diff(self.offsets[first : first + count + 1]).max() > MAX_LABELS:
+            return None, 0
+        found = self._packed[key] = PackedSeries(self.label_sets(first, first + count), own_time=own_time)
+        return found, count
 
 
 class Portion(msgspec.Struct, frozen=True, eq=False):
@@ -119,82 +123,98 @@ class Portion(msgspec.Struct, frozen=True, eq=False):
 
 
 class RequestEncoder:
-    """Encodes and compresses requests, reusing its buffers from one to the next."""
+    """Encodes and compresses requests."""
 
-    __slots__ = ("_compressed", "_message")
+    __slots__ = ("_credit",)
 
     def __init__(self) -> None:
-        self._message: Bytes = np.empty(0, np.uint8)
-        self._compressed: Bytes = np.empty(0, np.uint8)
+        self._credit = 0.0
+        """Series that may be packed."""
 
     def encode(self, portions: Sequence[Portion]) -> bytes:
         """The samples of ``portions``, in this order, as a compressed request body."""
-        message = self._encode(portions)
-        room = cramjam.snappy.compress_raw_max_len(message.data)
-        if len(self._compressed) < room:
-            self._compressed = np.empty(room, np.uint8)
-        size = cramjam.snappy.compress_raw_into(message.data, self._compressed.data)
-        return self._compressed[:size].tobytes()
+        self._credit = min(self._credit + sum(map(len, portions)) / _SENT_FOR_ONE_PACKED, _PACKED_AS_ONE)
+        size, at = 0, 0
+        bodies: list[bytes] = [b""]
+        filled: list[tuple[PackedSeries, int, Portion]] = []
+        single: list[Portion] = []
+        for portion in _pieces(portions):
+            packed = self._packed(portion)
+            if packed is None:
+                single.append(portion)
+                continue
+            if single:
+                added, body = _compress(single)
+                size, at = size + added, at + len(body)
+                bodies.append(body)
+                single = []
+            filled.append((packed, at, portion))
+            bodies.append(packed.body)
+            size, at = size + packed.size, at + len(packed.body)
+        if single:
+            added, body = _compress(single)
+            size += added
+            bodies.append(body)
+        start = bodies[0] = encode_varint(size)
+        request = bytearray().join(bodies)
+        for packed, place, portion in filled:
+            packed.fill(request, len(start) + place, portion.values, portion.timestamps)
+        return bytes(request)
 
-    def _encode(self, portions: Sequence[Portion]) -> Bytes:
-        if not all(map(_fits_template, portions)):
-            return np.frombuffer(b"".join(map(_encode_singly, portions)), np.uint8)
-        ranges = [(one.template.start(one.first), one.template.start(one.first + len(one))) for one in portions]
-        size = sum(stop - start for start, stop in ranges)
-        if len(self._message) < size:
-            self._message = np.empty(size, np.uint8)
-        at = 0
-        for portion, (start, stop) in zip(portions, ranges, strict=True):
-            _fill(self._message[at : at + stop - start], portion, start, stop)
-            at += stop - start
-        return self._message[:size]
+    def _packed(self, portion: Portion) -> PackedSeries | None:
+        count, stamps = len(portion), portion.timestamps
+        if isinstance(stamps, int):
+            if not FIRST_TIMESTAMP <= stamps <= LAST_TIMESTAMP:
+                return None
+        elif stamps.min() < FIRST_TIMESTAMP or stamps.max() > LAST_TIMESTAMP:
+            return None
+        packed, work = portion.template.packed(
+            portion.first, count, own_time=not isinstance(stamps, int), may_pack=self._credit > 0
+        )
+        self._credit -= work
+        return packed
 
 
 def encode_message(portions: Sequence[Portion]) -> bytes:
     """The samples of ``portions``, in this order, as a ``WriteRequest`` message, not compressed."""
-    return RequestEncoder()._encode(portions).tobytes()  # noqa: SLF001 - same module
+    return b"".join([message for portion in portions for message in _messages(portion)])
 
 
-def _fits_template(portion: Portion) -> bool:
-    stamps = portion.timestamps
-    if isinstance(stamps, int):
-        return _FIRST_TIMESTAMP <= stamps <= _LAST_TIMESTAMP
-    return len(stamps) == 0 or bool(stamps.min() >= _FIRST_TIMESTAMP and stamps.max() <= _LAST_TIMESTAMP)
+def _pieces(portions: Sequence[Portion]) -> Iterator[Portion]:
+    """``portions`` without the empty ones and in parts that can be packed as one."""
+    for portion in portions:
+        if len(portion) <= _PACKED_AS_ONE:
+            if len(portion):
+                yield portion
+        else:
+            for start in range(0, len(portion), _PACKED_AS_ONE):
+                yield portion.part(start, start + _PACKED_AS_ONE)
 
 
-def _fill(out: Bytes, portion: Portion, start: int, stop: int) -> None:
-    """Write the messages of ``portion``, which are ``start`` to ``stop`` of its template, to ``out``."""
-    template, count = portion.template, len(portion)
-    if not count:
-        return
-    out[:] = template.body[start:stop]
-    at = template.sample_at[portion.first : portion.first + count] - start
-    # Views in which entry i is the field of a sample that starts at byte i: overlapping, so a start is an index.
-    starts = (stop - start - _SAMPLE_SIZE + 1,)
-    # As integers, because a float's copy may lose the bits of a NaN.
-    np.ndarray(starts, "<u8", out, _VALUE_AT, (1,))[at] = portion.values.view(np.uint64)
-    np.ndarray(starts, "V6", out, _TIMESTAMP_AT, (1,))[at] = _six_byte_varints(portion.timestamps)
+def _compress(portions: Sequence[Portion]) -> tuple[int, bytes]:
+    """The size of the messages, and their elements in a snappy block."""
+    message = encode_message(portions)
+    block = bytes(cramjam.snappy.compress_raw(message))
+    return len(message), block[len(encode_varint(len(message))) :]
 
 
-def _six_byte_varints(numbers: int | Timestamps) -> NDArray[np.void]:
-    if isinstance(numbers, int):
-        return np.frombuffer(encode_varint(numbers), "V6")
-    packed = np.zeros(len(numbers), dtype="<i8")
-    for index in range(6):
-        seven_bits = numbers >> (7 * index) & 0x7F
-        packed |= (seven_bits | (0x80 if index < 5 else 0)) << (8 * index)
-    return np.ndarray((len(packed),), "V6", packed, 0, (8,))
-
-
-def _encode_singly(portion: Portion) -> bytes:
-    """The same messages for any time stamps, one series after the other."""
-    stamps = portion.timestamps
-    pieces = []
+def _messages(portion: Portion) -> Iterator[bytes]:
+    """The ``timeseries`` fields of ``portion``, in order."""
+    count, stamps = len(portion), portion.timestamps
     raw_values = portion.values.astype("<f8", copy=False).tobytes()
-    for index in range(len(portion)):
-        stamp = encode_varint((stamps if isinstance(stamps, int) else int(stamps[index])) & (1 << 64) - 1)
-        sample = b"\x09" + raw_values[8 * index : 8 * index + 8] + b"\x10" + stamp
-        labels = portion.template.encoded_labels(portion.first + index)
-        body = labels + b"\x12" + encode_varint(len(sample)) + sample
-        pieces.append(b"\x0a" + encode_varint(len(body)) + body)
-    return b"".join(pieces)
+    times = [stamps] * count if isinstance(stamps, int) else stamps.tolist()
+    varint = _Varints()
+    label_sets = portion.template.label_sets(portion.first, portion.first + count)
+    for index, (labels, time) in enumerate(zip(label_sets, times, strict=True)):
+        stamp = varint[time]
+        size = len(stamp) + 10
+        value = raw_values[8 * index : 8 * index + 8]
+        yield b"\x0a%b%b\x12%c\x09%b\x10%b" % (varint[len(labels) + size + 2], labels, size, value, stamp)
+
+
+class _Varints(dict[int, bytes]):
+    """Numbers as varints, each encoded once."""
+
+    def __missing__(self, number: int) -> bytes:
+        self[number] = encoded = encode_varint(number & (1 << 64) - 1)
+        return encoded

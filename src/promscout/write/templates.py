@@ -51,7 +51,8 @@ class Templates:
 
     def _derive(self, series: SeriesTable) -> _Derived:
         if not self._external_labels and not self._relabeler.configs:
-            return _Derived(SeriesTemplate(series.stream, [series.encoded_labels(i) for i in range(len(series))]), None)
+            # The table's own bytes, but not the table, which would then never be forgotten.
+            return _Derived(SeriesTemplate(series.stream, series.encoded, series.offsets), None)
         kept, encoded = [], []
         labels_of = _LabelCodec()
         for index in range(len(series)):
@@ -59,7 +60,8 @@ class Templates:
             if self._relabeler.apply(labels) and labels:
                 kept.append(index)
                 encoded.append(labels_of.encode(labels))
-        template = SeriesTemplate(series.stream, encoded)
+        sent = SeriesTable(series.stream, encoded)
+        template = SeriesTemplate(sent.stream, sent.encoded, sent.offsets)
         return _Derived(template, None if len(kept) == len(series) else np.array(kept, dtype=np.intp))
 
 
