@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import yarl
 from multidict import CIMultiDict
 
-from promscout.httpclient.config import Header, HTTPClientConfig, OAuth2
+from promscout.httpclient.answer import TIMED_OUT, Answer, Head, NoAnswer, Order, Outcome
+from promscout.httpclient.config import HTTPClientConfig, OAuth2
+from promscout.httpclient.connections import KEEP_IDLE, Connections
 from promscout.httpclient.credentials import ConfiguredCredentials, Credential, CredentialSource, basic_header
-from promscout.httpclient.files import SecretText
+from promscout.httpclient.dialing import Dialer
+from promscout.httpclient.fetching import MAX_REDIRECTS, Fetcher
+from promscout.httpclient.headers import RequestHeaders
 from promscout.httpclient.oauth2 import TokenSource
 from promscout.httpclient.proxy import ProxyChoice
-from promscout.httpclient.secret import URL, Secret
-from promscout.httpclient.tls_context import TLSContext
+from promscout.httpclient.resolver import shared_resolver
+from promscout.httpclient.secret import URL
+from promscout.httpclient.tls_context import HTTP1, HTTP2, TLSContext
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT: Final = 30.0
 """Seconds to connect, when the caller sets no time limit of its own."""
-
-KEEP_ALIVE: Final = 300.0
-"""Seconds an idle connection is kept: longer than any sensible scrape interval, as in Prometheus."""
-
-MAX_REDIRECTS: Final = 10
 
 
 class HTTPClient:
@@ -63,11 +66,11 @@ class HTTPClient:
         self._proxy_headers = CIMultiDict(
             (name, value.reveal()) for name, values in config.proxy_connect_header.items() for value in values
         )
-        self._headers = [
-            (name, text) for name, header in config.http_headers.items() for text in _header_texts(name, header)
-        ]
+        self._headers = RequestHeaders(config, user_agent)
         self._credentials: CredentialSource = credentials or self._configured_credentials(config)
         self._session: aiohttp.ClientSession | None = None
+        self._fetcher: Fetcher | None = None
+        self._connections: Connections | None = None
 
     def _configured_credentials(self, config: HTTPClientConfig) -> CredentialSource:
         oauth2: OAuth2 | None = config.oauth2
@@ -84,11 +87,21 @@ class HTTPClient:
 
     async def __aenter__(self) -> Self:
         await self._credentials.__aenter__()
-        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_ALIVE)
+        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=KEEP_IDLE)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._user_agent},
+        )
+        http2 = self._config.enable_http2
+        self._connections = Connections(
+            Dialer(shared_resolver(), server_name=self._config.tls_config.server_name), multiplexing=http2
+        )
+        self._fetcher = Fetcher(
+            self._connections,
+            TLSContext(self._config.tls_config, HTTP2 if http2 else HTTP1),
+            self._proxy,
+            self._fetch_through_proxy,
+            follow_redirects=self._config.follow_redirects,
         )
         return self
 
@@ -98,6 +111,9 @@ class HTTPClient:
         try:
             await self._credentials.__aexit__(kind, error, traceback)
         finally:
+            self._fetcher = None
+            if self._connections is not None:
+                await self._connections.close()
             if self._session is not None:
                 session, self._session = self._session, None
                 await session.close()
@@ -146,6 +162,72 @@ class HTTPClient:
         async with response:
             yield response
 
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        limit: int,
+        deadline: float,
+        unix_socket: str = "",
+    ) -> Outcome:
+        """Send a request and read the whole answer, until ``deadline`` (loop time); costs a fraction of ``request``.
+
+        The body of a success has at most ``limit`` bytes, that of another answer also at most ``ERROR_BODY_LIMIT``;
+        it is as it came, packed or not. ``unix_socket`` is the path of a socket to connect to in place of the URL's
+        host; no proxy is used then. Failures are values; nothing is raised but for cancellation.
+        """
+        if self._fetcher is None:
+            return NoAnswer("the client is closed")
+        fetcher = self._fetcher
+
+        async def send(credential: Credential) -> Outcome:
+            location, head = fetcher.locate(url, unix_socket), self._headers.head(headers, credential.header)
+            return await fetcher.fetch(method, location, head, credential, body=body, limit=limit, deadline=deadline)
+
+        own = "Authorization" in headers
+        try:
+            credential = Credential() if own else await self._in_time(self._credentials.credential(), deadline)
+            outcome = await send(credential)
+            if isinstance(outcome, Answer) and outcome.status == 401 and body is None and credential != Credential():
+                other = await self._in_time(self._credentials.rejected(credential), deadline)
+                outcome = outcome if other is None else await send(other)
+        except TimeoutError:
+            return TIMED_OUT
+        except (aiohttp.ClientError, OSError) as error:
+            return NoAnswer(str(error) or type(error).__name__)
+        except ValueError as error:
+            return NoAnswer(f"the request cannot be sent: {error}")
+        return outcome
+
+    async def _in_time(self, credentials: Coroutine[Any, Any, T], deadline: float) -> T:
+        if isinstance(self._credentials, ConfiguredCredentials):
+            return await credentials  # they never wait
+        async with asyncio.timeout_at(deadline):
+            return await credentials
+
+    async def _fetch_through_proxy(
+        self, order: Order, url: yarl.URL, credential: Credential, deadline: float
+    ) -> Outcome:
+        if self._session is None:
+            return NoAnswer("the client is closed")
+        headers = CIMultiDict(order.head.pairs)
+        async with asyncio.timeout_at(deadline):
+            response = await self._send_headers(
+                self._session,
+                order.method,
+                url,
+                headers,
+                credential,
+                data=order.body,
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
+            )
+            async with response:
+                return await _whole(response, order)
+
     async def _again(
         self,
         send: Callable[[Credential], Awaitable[aiohttp.ClientResponse]],
@@ -172,7 +254,24 @@ class HTTPClient:
         credential: Credential,
         **options: Any,  # noqa: ANN401 - aiohttp's
     ) -> aiohttp.ClientResponse:
-        headers = self._request_headers(given, credential)
+        headers = CIMultiDict(self._head(given, credential).pairs)
+        return await self._send_headers(session, method, target, headers, credential, **options)
+
+    def _head(self, given: Mapping[str, str], credential: Credential) -> Head:
+        try:
+            return self._headers.head(given, credential.header)
+        except ValueError as error:  # a header with a line feed, for example from a token file with two lines
+            raise aiohttp.ClientError(f"the request cannot be sent: {error}") from error
+
+    async def _send_headers(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: yarl.URL,
+        headers: CIMultiDict[str],
+        credential: Credential,
+        **options: Any,  # noqa: ANN401 - aiohttp's
+    ) -> aiohttp.ClientResponse:
         if "Authorization" in headers:
             target = target.with_user(None)
         proxy, proxy_headers = self._way(target, headers)
@@ -196,7 +295,7 @@ class HTTPClient:
             raise aiohttp.ClientError(_answer_problem(error)) from None
         except aiohttp.ClientError:
             raise
-        except ValueError as error:  # a header with a line feed, for example from a token file with two lines
+        except ValueError as error:
             raise aiohttp.ClientError(f"the request cannot be sent: {error}") from error
 
     def _way(self, target: yarl.URL, headers: CIMultiDict[str]) -> tuple[yarl.URL | None, CIMultiDict[str] | None]:
@@ -213,13 +312,16 @@ class HTTPClient:
             (for_tunnel if target.scheme == "https" else headers)["Proxy-Authorization"] = credentials
         return proxy.with_user(None), for_tunnel
 
-    def _request_headers(self, given: Mapping[str, str], credential: Credential) -> CIMultiDict[str]:
-        headers = CIMultiDict((name, text.read()) for name, text in self._headers)
-        for name, value in given.items():
-            headers[name] = value
-        if credential.header:
-            headers["Authorization"] = credential.header
-        return headers
+
+async def _whole(response: aiohttp.ClientResponse, order: Order) -> Answer:
+    limit = order.body_limit(response.status)
+    chunks, size = [], 0
+    while size <= limit and (chunk := await response.content.readany()):
+        chunks.append(chunk)
+        size += len(chunk)
+    if size > limit:
+        response.close()
+    return Answer(response.status, response.reason or "", response.raw_headers, b"".join(chunks), size <= limit)
 
 
 def _target(url: str | URL | yarl.URL) -> yarl.URL:
@@ -235,13 +337,6 @@ def _timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.ClientTim
     if isinstance(timeout, aiohttp.ClientTimeout):
         return timeout
     return aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
-
-
-def _header_texts(name: str, header: Header) -> list[SecretText]:
-    given: list[str | Secret] = [*header.values, *header.secrets]
-    return [SecretText(value, "", name) for value in given] + [
-        SecretText("", file, f"headers file for {name}") for file in header.files
-    ]
 
 
 def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:

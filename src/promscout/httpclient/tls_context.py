@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from tempfile import NamedTemporaryFile
 from typing import Final
 
@@ -25,8 +27,13 @@ _VERSIONS: Final = {
 }
 
 
-def make_context(config: TLSConfig) -> ssl.SSLContext:
-    """A client context that trusts and presents what ``config`` says.
+HTTP1: Final = ("http/1.1",)
+HTTP2: Final = ("h2", "http/1.1")
+"""What is offered to servers (ALPN), in order of preference."""
+
+
+def make_context(config: TLSConfig, protocols: Sequence[str] = HTTP1) -> ssl.SSLContext:
+    """A client context that trusts and presents what ``config`` says, and offers ``protocols``.
 
     Raises:
         OSError, ValueError: a certificate or key cannot be read or used; the message names which.
@@ -36,7 +43,7 @@ def make_context(config: TLSConfig) -> ssl.SSLContext:
     # cluster certificates are often made by hand.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     if config.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -47,6 +54,12 @@ def make_context(config: TLSConfig) -> ssl.SSLContext:
     if config.cert or config.cert_file:
         load_client_certificate(context, config)
     return context
+
+
+@cache
+def _default(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    """One for all: the system's certificates take half a megabyte and milliseconds to load."""
+    return make_context(TLSConfig(), protocols)
 
 
 def _system() -> ssl.SSLContext:
@@ -95,8 +108,9 @@ def _named(path: str) -> str:
 class TLSContext:
     """The context for one set of options, current at each call of :meth:`get`."""
 
-    def __init__(self, config: TLSConfig) -> None:
+    def __init__(self, config: TLSConfig, protocols: Sequence[str] = HTTP1) -> None:
         self._config = config
+        self._protocols = tuple(protocols)
         self._files = tuple(path for path in (config.ca_file, config.cert_file, config.key_file) if path)
         self._default = config in (TLSConfig(), TLSConfig(server_name=config.server_name))
         self._made_of: tuple[tuple[Version, ...], str, Secret] | None = None
@@ -116,11 +130,16 @@ class TLSContext:
         try:
             made_of = tuple(version_of(path) for path in self._files), credential.cert, credential.key
             if self._context is None or made_of != self._made_of:
-                self._context = make_context(self._with(credential))
+                self._context = make_context(self._with(credential), self._protocols)
                 self._made_of = made_of
         except (OSError, ValueError) as error:
             raise aiohttp.ClientError(f"unable to set up TLS: {error}") from error
         return self._context
+
+    def context(self, credential: Credential) -> ssl.SSLContext:
+        """As :meth:`get`, with the process-wide default context itself in place of True."""
+        context = self.get(credential)
+        return _default(self._protocols) if isinstance(context, bool) else context
 
     def _with(self, credential: Credential) -> TLSConfig:
         if not credential.cert:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
-
 from promscout import __version__
+from promscout.httpclient.answer import NoAnswer
 from promscout.httpclient.client import HTTPClient
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.sender import Outcome, Reject, Retry, Sent
@@ -17,7 +17,7 @@ from promscout.write.sender import Outcome, Reject, Retry, Sent
 USER_AGENT: Final = f"promscout/{__version__}"
 
 _REASON_LENGTH: Final = 256
-_CHUNK: Final = 65536
+_ANSWER_LIMIT: Final = 1 << 20  # bytes that are read so that the connection can be used again
 
 
 class RemoteWriteClient:
@@ -31,7 +31,7 @@ class RemoteWriteClient:
     """
 
     def __init__(self, config: RemoteWriteConfig) -> None:
-        self._url = config.url
+        self._url = config.url.reveal()
         self._timeout = float(config.remote_timeout)
         self._retry_on_429 = config.queue_config.retry_on_http_429
         self._headers = {
@@ -54,35 +54,27 @@ class RemoteWriteClient:
     async def send(self, body: bytes, attempt: int) -> Outcome:
         """Send one compressed request."""
         headers = {**self._headers, "Retry-Attempt": str(attempt)} if attempt else self._headers
-        try:
-            async with self._http.request(
-                "POST", self._url, headers=headers, data=body, timeout=self._timeout
-            ) as response:
-                return await self._outcome(response)
-        except TimeoutError:
-            return Retry(f"no answer within {self._timeout:g} s")
-        except aiohttp.InvalidURL:
-            return Reject("the URL cannot be requested")
-        except (aiohttp.ClientError, OSError) as error:
-            return Retry(str(error) or type(error).__name__)
-
-    async def _outcome(self, response: aiohttp.ClientResponse) -> Outcome:
-        line = await _first_line(response)
-        if 200 <= response.status < 300:
+        answer = await self._http.fetch(
+            "POST",
+            self._url,
+            headers=headers,
+            body=body,
+            limit=_ANSWER_LIMIT,
+            deadline=asyncio.get_running_loop().time() + self._timeout,
+        )
+        if isinstance(answer, NoAnswer):
+            return Retry(f"no answer within {self._timeout:g} s" if answer.timed_out else answer.reason)
+        if 200 <= answer.status < 300:
             return Sent()
-        reason = f"status {response.status}: {line}" if line else f"status {response.status}"
-        if response.status >= 500 or (response.status == 429 and self._retry_on_429):
-            return Retry(reason, retry_after(response.headers.get("Retry-After", "")))
+        line = _first_line(answer.body)
+        reason = f"status {answer.status}: {line}" if line else f"status {answer.status}"
+        if answer.status >= 500 or (answer.status == 429 and self._retry_on_429):
+            return Retry(reason, retry_after(answer.header(b"retry-after")))
         return Reject(reason)
 
 
-async def _first_line(response: aiohttp.ClientResponse) -> str:
-    """The body's first line. Reads the body to its end, because only then the connection can be used again."""
-    start = b""
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        if len(start) < 4 * _REASON_LENGTH:
-            start += chunk
-    lines = start[: 4 * _REASON_LENGTH].decode(errors="replace").strip().splitlines()
+def _first_line(body: bytes) -> str:
+    lines = body[: 4 * _REASON_LENGTH].decode(errors="replace").strip().splitlines()
     return "".join(character for character in lines[0] if character.isprintable())[:_REASON_LENGTH] if lines else ""
 
 
