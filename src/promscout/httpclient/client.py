@@ -182,9 +182,13 @@ class HTTPClient:
         if self._fetcher is None:
             return NoAnswer("the client is closed")
         fetcher = self._fetcher
+        try:
+            location = fetcher.locate(url, unix_socket)
+        except ValueError as error:
+            return NoAnswer(f"not a valid URL: {error}")
 
         async def send(credential: Credential) -> Outcome:
-            location, head = fetcher.locate(url, unix_socket), self._headers.head(headers, credential.header)
+            head = self._headers.head(headers, credential.header)
             return await fetcher.fetch(method, location, head, credential, body=body, limit=limit, deadline=deadline)
 
         own = "Authorization" in headers

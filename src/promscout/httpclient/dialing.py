@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -113,7 +114,8 @@ def _problem(place: Place, error: OSError) -> str:
         return f"the certificate of {place} is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"no TLS with {place}: {error.reason or str(error)}"
-    return f"cannot connect to {place}: {error.strerror or str(error) or type(error).__name__}"
+    why = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    return f"cannot connect to {place}: {why}"
 
 
 async def _connect_to(address: Address, port: int) -> socket.socket:

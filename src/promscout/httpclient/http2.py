@@ -56,6 +56,8 @@ class HTTP2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._leaving = False
         self._chatter = 0
+        self._frames = 0
+        self._aside = 0
         self._streams: dict[int, _Stream] = {}
         self._h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(header_encoding=None, validate_inbound_headers=True)
@@ -88,7 +90,7 @@ class HTTP2Connection(asyncio.Protocol):
         if not self.free:
             return NoAnswer("the connection is closed", unheard=True)
         self._chatter = 0
-        stream = _Stream(order)
+        frames, stream = self._frames, _Stream(order)
         try:
             number = self._h2.get_next_available_stream_id()
             self._h2.send_headers(number, _fields(order), end_stream=not order.body)
@@ -104,7 +106,7 @@ class HTTP2Connection(asyncio.Protocol):
         finally:
             timer.cancel()
             if self._streams.pop(number, None) is not None:
-                self._give_up(number)
+                self._give_up(number, mute=self._frames == frames)
 
     def close(self) -> None:
         """End the connection now, and the requests on it."""
@@ -112,8 +114,12 @@ class HTTP2Connection(asyncio.Protocol):
         if transport is not None:
             transport.abort()
 
-    def _give_up(self, number: int) -> None:
-        """End a stream whose answer is not complete."""
+    def _give_up(self, number: int, *, mute: bool) -> None:
+        """End a stream whose answer is not complete; a connection that was ``mute`` all the time is used no more."""
+        self._leaving = self._leaving or mute
+        if self._leaving and not self._streams:
+            self.close()
+            return
         try:
             self._h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
         except h2.exceptions.ProtocolError:  # it, or the connection, has ended
@@ -150,16 +156,22 @@ class HTTP2Connection(asyncio.Protocol):
         """Read more of the answers."""
         if self._transport is None:
             return
+        asked = bool(self._streams)
         try:
-            for event in self._h2.receive_data(data):
+            events = self._h2.receive_data(data)
+            for event in events:
                 self._handle(event)
         except (h2.exceptions.ProtocolError, ValueError) as error:
             self._fail(f"malformed HTTP/2 answer: {str(error) or type(error).__name__}")
             return
         self._flush()
-        if not self._streams:
+        self._frames += len(events)
+        self._aside = 0 if events else self._aside + len(data)
+        if not asked:
             self._chatter += len(data)
-        if self._chatter > _CHATTER or self._unread() > _CHATTER + _WINDOW:
+        if self._aside > HEADER_LIMIT:  # a frame may be announced with 16 MB, whatever was agreed on
+            self._fail(f"malformed HTTP/2 answer: more than {HEADER_LIMIT} bytes without a frame's end")
+        elif self._chatter > _CHATTER or self._unread() > _CHATTER + _WINDOW:
             self._fail("the server sent too much that nobody asked for")
 
     def _unread(self) -> int:

@@ -2,21 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from promscout.httpclient.answer import Answer, NoAnswer
 from promscout.httpclient.client import HTTPClient
 from promscout.httpclient.config import (
     URL,
@@ -29,6 +23,7 @@ from promscout.httpclient.config import (
     TLSConfig,
 )
 from promscout.model.frozendict import FrozenDict
+from unit.httpclient.certificates import Certificate
 
 pytestmark = pytest.mark.real_time
 
@@ -64,8 +59,23 @@ async def headers_sent(config: HTTPClientConfig, **options: object) -> list[tupl
 
 
 async def status(config: HTTPClientConfig, url: str) -> int:
-    async with answer(config, url, timeout=5) as response:
-        return response.status
+    """The status of the answer, which is the same, or fails with the same words, for both ways to ask."""
+    async with HTTPClient(config, user_agent="test/1") as client:
+        deadline = asyncio.get_running_loop().time() + 5
+        fetched = await client.fetch("GET", url, headers={}, limit=1 << 20, deadline=deadline)
+    try:
+        async with answer(config, url, timeout=5) as response:
+            asked: int | aiohttp.ClientError = response.status
+    except aiohttp.ClientError as error:
+        asked = error
+    if isinstance(asked, int):
+        assert isinstance(fetched, Answer), fetched
+        assert fetched.status == asked
+        return asked
+    assert isinstance(fetched, NoAnswer)
+    if not isinstance(asked, aiohttp.ClientConnectionError):  # these name places and numbers besides
+        assert fetched.reason == str(asked)
+    raise asked
 
 
 async def authorization_sent(client: HTTPClient, url: str) -> str | None:
@@ -292,7 +302,8 @@ async def test_a_proxy_out_of_reach_is_an_error_without_its_password():
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "nothing", "http://[::1", "ftp://127.0.0.1/"])
 async def test_what_is_no_url_is_a_client_error(url):
     with pytest.raises(aiohttp.ClientError):
-        await status(HTTPClientConfig(), url)
+        async with answer(HTTPClientConfig(), url, timeout=5):
+            pass
 
 
 class Tokens:
@@ -359,44 +370,6 @@ async def test_a_refused_oauth2_token_is_an_error_without_a_secret():
         config = oauth2(url, client_secret=Secret("hunter2"))
         with pytest.raises(aiohttp.ClientError, match=r"^cannot fetch an OAuth2 token: 403 Forbidden$"):
             await status(config, url)
-
-
-class Certificate:
-    """A self-signed throwaway certificate for the names given."""
-
-    def __init__(self, directory: Path, name: str, *names: str) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = dt.datetime.now(dt.UTC)
-        alternatives: list[x509.GeneralName] = [
-            x509.IPAddress(ipaddress.ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names
-        ]
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        self.cert, self.key = directory / f"{name}.crt", directory / f"{name}.key"
-        self.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        self.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-
-    def server(self, client: Certificate | None = None) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.cert, self.key)
-        if client is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(client.cert)
-        return context
 
 
 async def status_over_tls(config: TLSConfig, url: str) -> int:
