@@ -150,7 +150,7 @@ class TextImage:
 
     def _aligned(self, body: bytes, new: tuple[_Places, _Places], old: tuple[_Places, _Places]) -> bytes:
         """``body`` with the old tails in place of the ``new`` ones, so that every line is where it was."""
-        pieces = []
+        pieces: list[bytes] = []
         at = 0
         for begin, end, old_begin, old_end in zip(*(places.tolist() for places in (*new, *old)), strict=True):
             pieces += (body[at:begin], self._body[old_begin:old_end])
