@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from harness.leaks import Held
 from harness.network import NetworkGuard
@@ -32,6 +33,7 @@ _GUARD = pytest.StashKey[NetworkGuard]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run on a loop whose time is virtual")
     config.addinivalue_line("markers", "real_time: run on asyncio's own loop")
+    config.addinivalue_line("markers", "every_loop: run on asyncio's own loop, and on the one that promscout run uses")
     guard = config.stash[_GUARD] = NetworkGuard()
     patch = pytest.MonkeyPatch()
     guard.install(patch)
@@ -41,13 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.get_closest_marker("every_loop"):
+        return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
     return {"virtual": VirtualTimeLoop} if _is_virtual(item) else {"real": asyncio.SelectorEventLoop}
 
 
 def _is_virtual(item: pytest.Item) -> bool:
     if item.get_closest_marker("virtual_time"):
         return True
-    if item.get_closest_marker("real_time"):
+    if item.get_closest_marker("real_time") or item.get_closest_marker("every_loop"):
         return False
     return item.path.relative_to(_HERE).parts[0] in _VIRTUAL if item.path.is_relative_to(_HERE) else False
 

@@ -7,6 +7,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import uvloop
 from prometheus_client import disable_created_metrics
 
 from promscout.agent import Agent, Listen
@@ -36,8 +37,9 @@ def execute(
     # One series per counter, as Go's client has it, not another one with its time of creation.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated by its package
     try:
-        with DataDir(data_dir):
-            asyncio.run(
+        # uvloop takes a third less CPU for a fetch than asyncio's own loop (decision 0009).
+        with DataDir(data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(
                 _run_agent(
                     config,
                     auto_reload,

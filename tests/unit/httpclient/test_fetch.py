@@ -12,7 +12,7 @@ from promscout.httpclient.config import Authorization, Header, HTTPClientConfig,
 from promscout.model.frozendict import FrozenDict
 from unit.httpclient.raw_server import always, answer, raw_server
 
-pytestmark = pytest.mark.real_time
+pytestmark = pytest.mark.every_loop
 
 
 async def fetch(client, url, *, method="GET", limit=1 << 20, within=5.0, **options):

@@ -17,7 +17,7 @@ from unit.httpclient.certificates import Certificate
 from unit.httpclient.raw_server import always, answer, raw_server
 from unit.httpclient.test_fetch import fetch
 
-pytestmark = pytest.mark.real_time
+pytestmark = pytest.mark.every_loop
 
 
 class Server(asyncio.Protocol):
