@@ -13,6 +13,7 @@ from pathlib import Path
 from e2e.promscout_process import Promscout, until
 
 TIMEOUT = 1.0
+SLACK = 1.0  # seconds, on a busy machine
 BOMB = gzip.compress(bytes(64 << 20), 9) * 8  # 512 MiB in half a megabyte
 TEXT = "Content-Type: text/plain; version=0.0.4\r\n"
 
@@ -208,7 +209,7 @@ async def test_hostile_targets_fail_alone_in_time_and_with_a_reason(tmp_path):
         for name, reason in REASONS.items():
             assert targets[name]["health"] == "down", name
             assert reason in targets[name]["lastError"], name
-            assert targets[name]["lastScrapeDuration"] < TIMEOUT + 0.5, name
+            assert targets[name]["lastScrapeDuration"] < TIMEOUT + SLACK, name
         before, good = resident(agent), hostile.hits["good"]
         await asyncio.sleep(5)  # five more scrapes of everything
         assert hostile.hits["good"] - good >= 4
@@ -225,7 +226,7 @@ async def test_without_a_limit_the_timeout_and_a_hard_cap_bound_a_body(tmp_path)
             assert targets[name]["health"] == "down"
             error = targets[name]["lastError"]
             assert "without body_size_limit" in error or "scrape timed out" in error
-            assert targets[name]["lastScrapeDuration"] < TIMEOUT + 0.5
+            assert targets[name]["lastScrapeDuration"] < TIMEOUT + SLACK
         await asyncio.sleep(3)
         assert resident(agent) < 1024
         assert (await scraped(agent, ["good"]))["good"]["health"] == "up"

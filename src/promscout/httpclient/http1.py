@@ -81,7 +81,8 @@ class HTTP1Connection(asyncio.Protocol):
             self._waiter.set_result(outcome)
 
     def _answer(self, *, complete: bool = True) -> Answer:
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        # Of a body that is too long its first piece says enough; a copy of the rest would cost as much again.
+        body = self._chunks[0] if len(self._chunks) == 1 or not complete else b"".join(self._chunks)
         return Answer(self._status, self._reason.decode("latin-1"), self._headers, body, complete)
 
     # What asyncio calls.

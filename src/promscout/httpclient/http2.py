@@ -37,7 +37,7 @@ class _Stream:
             self.waiter.set_result(outcome)
 
     def answer(self, *, complete: bool = True) -> Answer:
-        return Answer(self.status, "", self.headers, b"".join(self.chunks), complete)
+        return Answer(self.status, "", self.headers, b"".join(self.chunks) if complete else self.chunks[0], complete)
 
 
 class HTTP2Connection(asyncio.Protocol):
