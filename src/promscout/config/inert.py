@@ -21,10 +21,13 @@ _SCRAPE: Final[dict[str, Any]] = {
     "scrape_failure_log_file": "",
 }
 
+_HTTP2: Final[dict[str, Any]] = {"enable_http2": frozenset({True, False})}  # obeyed, unlike elsewhere
+
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
-    ScrapeConfig: _SCRAPE,
+    ScrapeConfig: _SCRAPE | _HTTP2,
     GlobalConfig: _SCRAPE | {"query_log_file": ""},
-    RemoteWriteConfig: {
+    RemoteWriteConfig: _HTTP2
+    | {
         "send_exemplars": False,
         "send_native_histograms": False,
         "round_robin_dns": False,

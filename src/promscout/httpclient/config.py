@@ -196,7 +196,7 @@ class HTTPClientConfig(ProxyConfig, frozen=True, kw_only=True):
     tls_config: TLSConfig = TLSConfig()
     # Whether HTTP 3xx answers are followed, up to ten in a row.
     follow_redirects: bool = True
-    # HTTP/1.1 is always spoken; the option exists for compatibility.
+    # Whether HTTP/2 is offered over TLS, where an answer is fetched as a whole and without a proxy.
     enable_http2: bool = True
     # Further headers of every request.
     http_headers: FrozenDict[str, Header] = FrozenDict()

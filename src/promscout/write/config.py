@@ -106,7 +106,7 @@ class RemoteWriteConfig(HTTPClientConfig, frozen=True, kw_only=True):
     protobuf_message: ProtobufMessage = ProtobufMessage.V1
     queue_config: QueueConfig = QueueConfig()
     metadata_config: MetadataConfig = MetadataConfig()
-    # HTTP/1.1 is always spoken. Source: prometheus v3.x config/config.go DefaultRemoteWriteHTTPClientConfig.
+    # Source: prometheus v3.x config/config.go DefaultRemoteWriteHTTPClientConfig.
     enable_http2: bool = False
 
     def __post_init__(self) -> None:
