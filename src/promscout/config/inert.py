@@ -28,8 +28,6 @@ _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     GlobalConfig: _SCRAPE | {"query_log_file": ""},
     RemoteWriteConfig: _HTTP2
     | {
-        "send_exemplars": False,
-        "send_native_histograms": False,
         "round_robin_dns": False,
         "failed_request_logging": False,
         "metadata_config": MetadataConfig(send=False),

@@ -11,14 +11,15 @@ from typing import Final
 
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
-from promscout.model.series import SampleBatch
+from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.encoding import RequestEncoder
+from promscout.write.intake import Intake
 from promscout.write.limited_log import LimitedLog
-from promscout.write.queue import DEFAULT_MEMORY, Pending, Shipment, StreamQueue
+from promscout.write.portion import AnyPortion
+from promscout.write.queue import DEFAULT_MEMORY, Pending, Shipment, StreamQueue, arrival, as_facts, by_kind
 from promscout.write.sender import Outcome, Reject, Retry, Sender, Sent
-from promscout.write.status import Counters, QueueStatus
-from promscout.write.templates import Templates
+from promscout.write.status import Counters, Kind, QueueStatus
 
 _LEAST_BACKOFF: Final = 0.01  # seconds; a configured 0 must not become a busy loop
 
@@ -55,8 +56,10 @@ class RemoteWriteQueue:
         self.external_labels = dict(external_labels)
         self.counters = Counters()
         self._options = config.queue_config
-        self._templates = Templates(external_labels, config.write_relabel_configs)
-        self._queue = StreamQueue(max(DEFAULT_MEMORY, 8 * self._options.capacity * self._options.max_shards))
+        self._intake = Intake(config, external_labels, self.counters)
+        self._queue = StreamQueue(
+            max(DEFAULT_MEMORY, 8 * self._options.capacity * self._options.max_shards), self._count_full
+        )
         self._encoder = RequestEncoder()
         self._clock = clock
         self._observe_duration = observe_duration
@@ -73,20 +76,28 @@ class RemoteWriteQueue:
 
     def append(self, batch: SampleBatch) -> None:
         """Take one batch. What relabelling drops, or what does not fit into memory, is counted."""
-        if self._closing.is_set():
-            self.counters.drop("shutdown", len(batch))
-            return
-        portion = self._templates.portion(batch)
-        self.counters.drop("dropped_series", len(batch) - len(portion))
-        if not len(portion):
+        self._take(self._intake.samples(batch))
+
+    def append_histograms(self, batch: HistogramBatch) -> None:
+        """Take one batch, if the section asks for histograms. Those with custom buckets are dropped and counted."""
+        self._take(self._intake.histograms(batch))
+
+    def append_exemplars(self, batch: ExemplarBatch) -> None:
+        """Take one batch, if the section asks for exemplars."""
+        self._take(self._intake.exemplars(batch))
+
+    def _take(self, portion: AnyPortion | None) -> None:
+        if portion is None:
             return
         self.counters.highest_timestamp = max(self.counters.highest_timestamp, portion.newest)
         if dropped := self._queue.append(portion, _now()):
-            self.counters.drop("queue_full", dropped)
             self._warn("the oldest pending samples were dropped, because the receiver is too slow", samples=dropped)
         self._idle.clear()
         if self._timer is None or self._queue.ready_samples >= self._options.max_samples_per_send:
             self._dispatch()
+
+    def _count_full(self, dropped: AnyPortion) -> None:
+        self.counters.of(dropped.kind).drop("queue_full", len(dropped))
 
     async def run(self, sender: Sender) -> None:
         """Deliver until ``close``; then end when requests in flight are settled or about to pause."""
@@ -118,15 +129,16 @@ class RemoteWriteQueue:
 
     def close(self) -> None:
         """Begin no more requests, and let ``run`` end."""
+        self._intake.closed = True
         self._closing.set()
         self._idle.set()
 
     def leftover(self) -> list[Pending]:
         """What was not delivered, oldest first; the queue is empty afterwards. Only while ``run`` does not run."""
-        unsettled = sorted((entry for entries in self._in_flight.values() for entry in entries), key=_number)
+        unsettled = sorted((entry for entries in self._in_flight.values() for entry in entries), key=arrival)
         self._in_flight.clear()
         # A portion that was divided has its number in both; the part in flight comes first.
-        return sorted([*unsettled, *self._queue.drain()], key=_number)
+        return sorted([*unsettled, *self._queue.drain()], key=arrival)
 
     def expect(self) -> None:
         """Announce that ``adopt`` follows: until then ``flush`` waits."""
@@ -134,7 +146,7 @@ class RemoteWriteQueue:
 
     def adopt(self, entries: list[Pending]) -> None:
         """Deliver ``entries``, oldest first, before everything appended so far. Only before ``run``."""
-        self.counters.drop("queue_full", self._queue.prepend(entries))
+        self._queue.prepend(entries)
         self._settle_idle()
 
     def status(self) -> QueueStatus:
@@ -143,11 +155,11 @@ class RemoteWriteQueue:
         return QueueStatus(
             name=self.name,
             url=str(self.config.url),
-            pending_samples=self._queue.samples,
+            pending_samples=self._queue.samples - sum(self._queue.others.values()),
             pending_bytes=self._queue.memory,
             max_pending_bytes=self._queue.max_memory,
             oldest_pending_age=0.0 if oldest is None else _now() - oldest,
-            in_flight_samples=sum(_samples(entries) for entries in self._in_flight.values()),
+            in_flight_samples=self._in_requests(Kind.SAMPLES),
             requests=len(self._in_flight),
             shards=self._limit,
             min_shards=self._options.min_shards,
@@ -158,11 +170,20 @@ class RemoteWriteQueue:
             failed=counters.failed,
             retried=counters.retried,
             dropped=dict(counters.dropped),
+            histograms=counters.status_of(
+                Kind.HISTOGRAMS, self._queue.others[Kind.HISTOGRAMS] + self._in_requests(Kind.HISTOGRAMS)
+            ),
+            exemplars=counters.status_of(
+                Kind.EXEMPLARS, self._queue.others[Kind.EXEMPLARS] + self._in_requests(Kind.EXEMPLARS)
+            ),
             bytes_sent=counters.bytes_sent,
             highest_timestamp=counters.highest_timestamp,
             highest_sent_timestamp=counters.highest_sent_timestamp,
             last_error=counters.last_error,
         )
+
+    def _in_requests(self, kind: Kind) -> int:
+        return sum(by_kind(entries).get(kind, 0) for entries in self._in_flight.values())
 
     def _dispatch(self) -> None:
         """Begin every request that is due, and see to it that this happens again in time."""
@@ -210,13 +231,14 @@ class RemoteWriteQueue:
         for attempt in count():
             outdated = self._drop_old(shipment)
             entries = self._in_flight[shipment]
-            samples = _samples(entries)
-            if not samples:
+            numbers = by_kind(entries)
+            if not numbers:
                 break
             if outdated or not body:
                 body = self._encoder.encode([entry.portion for entry in entries])
-            self.counters.retried += samples if attempt else 0
-            outcome = await self._attempt(sender, body, attempt, samples)
+            if attempt:
+                self.counters.count("retried", numbers)
+            outcome = await self._attempt(sender, body, attempt, numbers)
             if not isinstance(outcome, Retry):
                 self._settle(shipment, outcome, len(body))
                 break
@@ -237,9 +259,9 @@ class RemoteWriteQueue:
         else:
             self._idle.set()
 
-    async def _attempt(self, sender: Sender, body: bytes, attempt: int, samples: int) -> Outcome:
+    async def _attempt(self, sender: Sender, body: bytes, attempt: int, numbers: Mapping[Kind, int]) -> Outcome:
         begin = _now()
-        self.counters.attempted += samples
+        self.counters.count("attempted", numbers)
         outcome = await sender.send(body, attempt)
         self._observe_duration(_now() - begin)
         if isinstance(outcome, Sent):
@@ -249,18 +271,18 @@ class RemoteWriteQueue:
             self._warn("sending samples failed and will be tried again", reason=outcome.reason, attempt=attempt)
         else:
             self.counters.last_error = outcome.reason
-            self._warn("the receiver rejected samples, they are dropped", reason=outcome.reason, samples=samples)
+            self._warn("the receiver rejected samples, they are dropped", reason=outcome.reason, **as_facts(numbers))
         return outcome
 
     def _settle(self, shipment: Shipment, outcome: Sent | Reject, size: int) -> None:
         entries = self._in_flight[shipment]
         self.counters.bytes_sent += size
         if isinstance(outcome, Sent):
-            self.counters.sent += _samples(entries)
+            self.counters.count("sent", by_kind(entries))
             newest = max(entry.portion.newest for entry in entries)
             self.counters.highest_sent_timestamp = max(self.counters.highest_sent_timestamp, newest)
         else:
-            self.counters.failed += _samples(entries)
+            self.counters.count("failed", by_kind(entries))
         if self._queue.samples >= self._options.max_samples_per_send:
             self._limit = min(self._limit + 1, self._options.max_shards)
         else:
@@ -275,10 +297,12 @@ class RemoteWriteQueue:
         young = tuple(
             Pending(entry.number, entry.since, part) for entry in entries for part in entry.portion.since(oldest)
         )
-        dropped = _samples(entries) - _samples(young)
         self._in_flight[shipment] = young
-        self.counters.drop("too_old", dropped)
-        return dropped > 0
+        left = by_kind(young)
+        dropped = {kind: number - left.get(kind, 0) for kind, number in by_kind(entries).items()}
+        for kind, number in dropped.items():
+            self.counters.of(kind).drop("too_old", number)
+        return any(dropped.values())
 
     async def _closes_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -289,11 +313,3 @@ class RemoteWriteQueue:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _samples(entries: tuple[Pending, ...]) -> int:
-    return sum(len(entry.portion) for entry in entries)
-
-
-def _number(entry: Pending) -> int:
-    return entry.number

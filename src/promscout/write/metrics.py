@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from promscout.write.status import QueueStatus, RemoteWriteStatus
+from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
 
 _PREFIX: Final = "prometheus_remote_storage_"
 _LABELS: Final = ("remote_name", "url")
@@ -39,6 +39,11 @@ _GAUGES: Final[tuple[_Fact, ...]] = (
         "Newest time stamp taken by the receiver; 0 before the first.",
         lambda q: q.highest_sent_timestamp / 1000,
     ),
+)
+
+_KINDS: Final[tuple[tuple[str, Callable[[QueueStatus], KindStatus]], ...]] = (
+    ("histograms", lambda q: q.histograms),
+    ("exemplars", lambda q: q.exemplars),
 )
 
 
@@ -84,6 +89,12 @@ def _families(status: RemoteWriteStatus) -> Iterator[Metric]:
     yield CounterMetricFamily(
         f"{_PREFIX}samples_in_total", "Samples handed to remote write.", value=float(status.samples_in)
     )
+    yield CounterMetricFamily(
+        f"{_PREFIX}histograms_in_total", "Histograms handed to remote write.", value=float(status.histograms_in)
+    )
+    yield CounterMetricFamily(
+        f"{_PREFIX}exemplars_in_total", "Exemplars handed to remote write.", value=float(status.exemplars_in)
+    )
     yield GaugeMetricFamily(
         f"{_PREFIX}highest_timestamp_in_seconds",
         "Newest time stamp handed to remote write; 0 before the first.",
@@ -106,3 +117,25 @@ def _families(status: RemoteWriteStatus) -> Iterator[Metric]:
         for reason, samples in queue.dropped.items():
             dropped.add_metric((queue.name, queue.url, reason), samples)
     yield dropped
+    for kind, of in _KINDS:
+        yield from _kind_families(kind, [((queue.name, queue.url), of(queue)) for queue in status.queues])
+
+
+def _kind_families(kind: str, queues: Sequence[tuple[tuple[str, str], KindStatus]]) -> Iterator[Metric]:
+    name = f"{_PREFIX}{kind}"
+    text = kind.capitalize()
+    sent = CounterMetricFamily(f"{name}_total", f"{text} sent to the receiver, those of every attempt.", labels=_LABELS)
+    failed = CounterMetricFamily(f"{name}_failed_total", f"{text} that the receiver rejected for good.", labels=_LABELS)
+    retried = CounterMetricFamily(f"{name}_retried_total", f"{text} sent again after a failure.", labels=_LABELS)
+    pending = GaugeMetricFamily(f"{name}_pending", f"{text} waiting or in flight.", labels=_LABELS)
+    dropped = CounterMetricFamily(
+        f"{name}_dropped_total", f"{text} never sent, by reason.", labels=(*_LABELS, "reason")
+    )
+    for labels, status in queues:
+        sent.add_metric(labels, status.attempted)
+        failed.add_metric(labels, status.failed)
+        retried.add_metric(labels, status.retried)
+        pending.add_metric(labels, status.pending)
+        for reason, number in status.dropped.items():
+            dropped.add_metric((*labels, reason), number)
+    yield from (sent, failed, retried, pending, dropped)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 import msgspec
 
-from promscout.write.encoding import Portion
+from promscout.write.portion import AnyPortion
+from promscout.write.status import Kind
 
 DEFAULT_MEMORY: Final = 256 << 20
 """Bytes of pending samples a queue holds at most.
@@ -25,7 +26,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     number: int
     since: float
-    portion: Portion
+    portion: AnyPortion
 
 
 class Shipment(msgspec.Struct, frozen=True, eq=False):
@@ -72,13 +73,20 @@ class StreamQueue:
     pending, in one shipment, or dropped.
 
     Memory is bounded: ``append`` drops the oldest pending portions beyond ``max_memory`` bytes. Shipments in flight are
-    not counted. Times are any clock's seconds.
+    not counted. Times are any clock's seconds. ``on_drop`` gets every portion that is dropped.
+
+    Histograms and exemplars are counted as samples, too.
     """
 
-    def __init__(self, max_memory: int = DEFAULT_MEMORY) -> None:
+    def __init__(
+        self, max_memory: int = DEFAULT_MEMORY, on_drop: Callable[[AnyPortion], None] = lambda _: None
+    ) -> None:
         self.max_memory = max_memory
+        self._on_drop = on_drop
         self.samples = 0
         """Pending samples."""
+        self.others = {Kind.HISTOGRAMS: 0, Kind.EXEMPLARS: 0}
+        """How many of them are none."""
         self.ready_samples = 0
         """Pending samples that ``take`` may take now."""
         self.memory = 0
@@ -88,7 +96,7 @@ class StreamQueue:
         self._ready: list[_Turn] = []  # heap; exactly the ready streams
         self._arrivals: deque[_Turn] = deque()  # every pending portion, and some that have gone
 
-    def append(self, portion: Portion, now: float) -> int:
+    def append(self, portion: AnyPortion, now: float) -> int:
         """Take one portion; the number of samples dropped to make room for it."""
         if not len(portion):
             return 0
@@ -100,6 +108,8 @@ class StreamQueue:
         stream.pending.append(Pending(self._number, now, portion))
         stream.samples += len(portion)
         self.samples += len(portion)
+        if portion.kind is not Kind.SAMPLES:
+            self.others[portion.kind] += len(portion)
         self.memory += portion.memory
         self._arrivals.append((self._number, portion.stream))
         self._update(portion.stream, stream, ready, listed=ready > 0)
@@ -166,6 +176,7 @@ class StreamQueue:
             stream.samples = 0
             stream.divided = False
         self.samples = self.ready_samples = self.memory = 0
+        self.others = dict.fromkeys(self.others, 0)
         return entries
 
     def prepend(self, entries: Iterable[Pending]) -> int:
@@ -188,6 +199,8 @@ class StreamQueue:
             entry = Pending(entry.number, entry.since, portion.part(0, room))
         stream.samples -= len(entry.portion)
         self.samples -= len(entry.portion)
+        if portion.kind is not Kind.SAMPLES:
+            self.others[portion.kind] -= len(entry.portion)
         return entry
 
     def _drop_oldest(self) -> int:
@@ -199,6 +212,7 @@ class StreamQueue:
         dropped = self._take_first(stream, len(stream.pending[0].portion))
         self._update(name, stream, ready, listed=False)
         self._forget_arrivals()
+        self._on_drop(dropped.portion)
         return len(dropped.portion)
 
     def _update(self, name: int, stream: _Stream, ready: int, *, listed: bool) -> None:
@@ -223,3 +237,17 @@ class StreamQueue:
 def arrival(entry: Pending) -> int:
     """What orders entries of one queue by arrival."""
     return entry.number
+
+
+def by_kind(entries: Iterable[Pending]) -> dict[Kind, int]:
+    """How many samples, histograms and exemplars there are; only what there are any of."""
+    numbers: dict[Kind, int] = {}
+    for entry in entries:
+        kind = entry.portion.kind
+        numbers[kind] = numbers.get(kind, 0) + len(entry.portion)
+    return numbers
+
+
+def as_facts(numbers: Mapping[Kind, int]) -> dict[str, int]:
+    """``numbers`` for a log line."""
+    return {kind.value: number for kind, number in numbers.items()}

@@ -10,11 +10,12 @@ from typing import Final, TypeAlias
 
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
-from promscout.model.series import SampleBatch
+from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
 from promscout.write.client import RemoteWriteClient
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.delivery import RemoteWriteQueue
 from promscout.write.metrics import RemoteWriteMetrics
+from promscout.write.queue import as_facts, by_kind
 from promscout.write.sender import Sender
 from promscout.write.status import RemoteWriteStatus
 
@@ -47,6 +48,8 @@ class RemoteWriteManager:
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._samples_in = 0
+        self._histograms_in = 0
+        self._exemplars_in = 0
         self._highest_timestamp = 0
         metrics.read_from(self.status)
 
@@ -58,6 +61,18 @@ class RemoteWriteManager:
             self._highest_timestamp = max(self._highest_timestamp, newest)
         for queue in self._queues:
             queue.append(batch)
+
+    def append_histograms(self, batch: HistogramBatch) -> None:
+        """Take one batch for all receivers whose section asks for histograms."""
+        self._histograms_in += len(batch)
+        for queue in self._queues:
+            queue.append_histograms(batch)
+
+    def append_exemplars(self, batch: ExemplarBatch) -> None:
+        """Take one batch for all receivers whose section asks for exemplars."""
+        self._exemplars_in += len(batch)
+        for queue in self._queues:
+            queue.append_exemplars(batch)
 
     def apply_config(self, configs: Sequence[RemoteWriteConfig], external_labels: Mapping[str, str]) -> None:
         """Deliver to the receivers of ``configs`` from now on."""
@@ -125,6 +140,8 @@ class RemoteWriteManager:
         """All queues at this moment, in the order of their sections."""
         return RemoteWriteStatus(
             samples_in=self._samples_in,
+            histograms_in=self._histograms_in,
+            exemplars_in=self._exemplars_in,
             highest_timestamp=self._highest_timestamp,
             queues=tuple(queue.status() for queue in self._queues),
         )
@@ -189,10 +206,11 @@ class RemoteWriteManager:
             if not await queue.flush(timeout):
                 task.cancel()
             await asyncio.wait([task])
-        lost = sum(len(entry.portion) for entry in queue.leftover())
+        lost = by_kind(queue.leftover())
+        for kind, number in lost.items():
+            queue.counters.of(kind).drop("shutdown", number)
         if lost:
-            queue.counters.drop("shutdown", lost)
-            _log.warning("samples could not be delivered in time", remote_name=queue.name, samples=lost)
+            _log.warning("samples could not be delivered in time", remote_name=queue.name, **as_facts(lost))
 
 
 def _unused_name(config: RemoteWriteConfig, names: set[str]) -> str:

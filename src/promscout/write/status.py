@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal
+
 import msgspec
 
 
-class Counters(msgspec.Struct):
-    """What a queue has done since it was made. Samples unless stated otherwise."""
+class Kind(StrEnum):
+    """What a portion holds."""
+
+    SAMPLES = "samples"
+    HISTOGRAMS = "histograms"
+    EXEMPLARS = "exemplars"
+
+
+class Tally(msgspec.Struct):
+    """What became of the samples, histograms or exemplars of a queue since it was made."""
 
     attempted: int = 0
     """In requests that were sent, every attempt counted."""
@@ -17,7 +29,34 @@ class Counters(msgspec.Struct):
     retried: int = 0
     """In requests that were sent again, every time counted."""
     dropped: dict[str, int] = {}
-    """Never sent, by reason: ``dropped_series`` (by relabelling), ``too_old``, ``queue_full``, ``shutdown``."""
+    """Never sent, by reason: ``dropped_series`` (by relabelling), ``too_old``, ``queue_full``, ``shutdown``.
+
+    Of histograms also ``nhcb_in_rw1_not_supported``: remote write 1.0 has no custom buckets.
+    """
+
+    def drop(self, reason: str, number: int) -> None:
+        """Count ``number`` as dropped."""
+        if number:
+            self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+
+class KindStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The histograms or the exemplars of a queue at one moment. The counters mean what those of ``Tally`` mean."""
+
+    pending: int = 0
+    """Waiting or in flight."""
+    attempted: int = 0
+    sent: int = 0
+    failed: int = 0
+    retried: int = 0
+    dropped: dict[str, int] = {}
+
+
+class Counters(Tally):
+    """What a queue has done since it was made. Samples unless stated otherwise."""
+
+    histograms: Tally = msgspec.field(default_factory=Tally)
+    exemplars: Tally = msgspec.field(default_factory=Tally)
     bytes_sent: int = 0
     """Bytes of settled requests, compressed."""
     highest_timestamp: int = 0
@@ -27,10 +66,29 @@ class Counters(msgspec.Struct):
     last_error: str = ""
     """Why the last attempt failed; empty when it did not."""
 
-    def drop(self, reason: str, samples: int) -> None:
-        """Count ``samples`` as dropped."""
-        if samples:
-            self.dropped[reason] = self.dropped.get(reason, 0) + samples
+    def of(self, kind: Kind) -> Tally:
+        """The counters of one kind."""
+        if kind is Kind.SAMPLES:
+            return self
+        return self.histograms if kind is Kind.HISTOGRAMS else self.exemplars
+
+    def count(self, fact: Literal["attempted", "sent", "failed", "retried"], numbers: Mapping[Kind, int]) -> None:
+        """Add to the counter ``fact`` of each kind."""
+        for kind, number in numbers.items():
+            tally = self.of(kind)
+            setattr(tally, fact, getattr(tally, fact) + number)
+
+    def status_of(self, kind: Kind, pending: int) -> KindStatus:
+        """The counters of one kind at this moment."""
+        tally = self.of(kind)
+        return KindStatus(
+            pending=pending,
+            attempted=tally.attempted,
+            sent=tally.sent,
+            failed=tally.failed,
+            retried=tally.retried,
+            dropped=dict(tally.dropped),
+        )
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +116,8 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     retried: int
     dropped: dict[str, int]
+    histograms: KindStatus = KindStatus()
+    exemplars: KindStatus = KindStatus()
     bytes_sent: int
     highest_timestamp: int
     highest_sent_timestamp: int
@@ -69,6 +129,8 @@ class RemoteWriteStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     samples_in: int = 0
     """Appended samples."""
+    histograms_in: int = 0
+    exemplars_in: int = 0
     highest_timestamp: int = 0
     """Newest appended, in milliseconds."""
     queues: tuple[QueueStatus, ...] = ()

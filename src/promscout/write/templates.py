@@ -9,11 +9,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.labels import label_set
-from promscout.model.series import SampleBatch, SeriesTable, decode_label_set, encode_label_set
+from promscout.model.series import (
+    ExemplarBatch,
+    HistogramBatch,
+    SampleBatch,
+    SeriesTable,
+    decode_label_set,
+    encode_label_set,
+)
 from promscout.relabel.config import RelabelConfig
 from promscout.relabel.engine import Relabeler
-from promscout.write.encoding import Portion, SeriesTemplate
+from promscout.write.portion import Items, Portion, SeriesTemplate
+from promscout.write.status import Kind
 
 
 class _Derived(NamedTuple):
@@ -40,14 +49,38 @@ class Templates:
 
     def portion(self, batch: SampleBatch) -> Portion:
         """The samples of ``batch`` that are to be sent; refers to its arrays, or has copies when series are dropped."""
-        derived = self._derived.get(batch.series)
-        if derived is None:
-            derived = self._derived[batch.series] = self._derive(batch.series)
-        template, kept = derived
+        template, kept = self._of(batch.series)
         if kept is None:
             return Portion(template, 0, batch.values, batch.timestamps)
         stamps = batch.timestamps
         return Portion(template, 0, batch.values[kept], stamps if isinstance(stamps, int) else stamps[kept])
+
+    def histograms(self, batch: HistogramBatch) -> Items:
+        """The histograms of ``batch`` that are to be sent."""
+        stamps = batch.timestamps
+        times = (stamps,) * len(batch) if isinstance(stamps, int) else tuple(stamps.tolist())
+        return self._items(Kind.HISTOGRAMS, batch.series, batch.histograms, times)
+
+    def exemplars(self, batch: ExemplarBatch) -> Items:
+        """The exemplars of ``batch`` that are to be sent."""
+        times = tuple(exemplar.timestamp or 0 for exemplar in batch.exemplars)
+        return self._items(Kind.EXEMPLARS, batch.series, batch.exemplars, times)
+
+    def _items(
+        self, kind: Kind, table: SeriesTable, items: tuple[Histogram | Exemplar, ...], times: tuple[int, ...]
+    ) -> Items:
+        template, kept = self._of(table)
+        series = tuple(range(len(template)))
+        if kept is None:
+            return Items(kind, template, series, items, times)
+        indices = kept.tolist()
+        return Items(kind, template, series, tuple(items[i] for i in indices), tuple(times[i] for i in indices))
+
+    def _of(self, table: SeriesTable) -> _Derived:
+        derived = self._derived.get(table)
+        if derived is None:
+            derived = self._derived[table] = self._derive(table)
+        return derived
 
     def _derive(self, series: SeriesTable) -> _Derived:
         if not self._external_labels and not self._relabeler.configs:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promscout.model.series import STALE_NAN_BITS, SampleBatch, SeriesTable, encode_varint
-from promscout.write.encoding import Portion, RequestEncoder, encode_message
+from promscout.write.encoding import RequestEncoder, encode_message
 from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP, MAX_LABELS, PackedSeries
+from promscout.write.portion import Portion
 from promscout.write.templates import Templates
 from unit.write.write_wire import decode_request, expected_series
 

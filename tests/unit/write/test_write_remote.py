@@ -226,6 +226,11 @@ async def test_metrics_have_prometheus_names_and_no_password(manager_for, clock,
         "samples_failed_total": 10,
         "samples_retried_total": 10,
         "samples_pending": 1,
+        **{
+            f"{kind}_{fact}": 0
+            for kind in ("histograms", "exemplars")
+            for fact in ("total", "failed_total", "retried_total", "pending")
+        },
         "bytes_total": 0,
         "shards": 2,
         "shards_min": 1,
