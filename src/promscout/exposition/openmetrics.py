@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from promscout.exposition.columns import UnusualError, numbers, read_all, remembered, split_timestamps
 from promscout.exposition.lexer import Metadata, is_utf8, unquote
@@ -73,7 +74,7 @@ def _parse_common(body: bytes) -> Exposition:
     timestamps = split_timestamps(keys, values, _milliseconds)
     return Exposition(
         keys,
-        numbers(values),
+        _numbers(values),
         timestamps,
         metadata,
         exemplars=_exemplars(exemplars) if exemplars else (),
@@ -84,7 +85,7 @@ def _parse_common(body: bytes) -> Exposition:
 
 def _lines(body: bytes) -> list[bytes]:
     """The lines before ``# EOF``."""
-    if b"\0" in body or b"\r" in body or b"\t" in body or not (body.isascii() or is_utf8(body)):
+    if b"\0" in body or not (body.isascii() or is_utf8(body)):
         raise UnusualError
     content = b"\n" + body.removesuffix(b"\n")
     if not content.endswith(_EOF):
@@ -109,7 +110,7 @@ def _exemplars(texts: dict[int, bytes]) -> list[tuple[int, Exemplar]]:
     if None in found:
         raise UnusualError
     parts = [one.groups() for one in found if one is not None]
-    values = numbers([value for _, value, _ in parts]).tolist()
+    values = _numbers([value for _, value, _ in parts]).tolist()
     stamps = iter(_milliseconds([stamp for _, _, stamp in parts if stamp is not None]))
     exemplars = (
         (index, exemplar_of(_EXEMPLAR_LABEL.findall(labels), value, None if stamp is None else next(stamps)))
@@ -118,8 +119,15 @@ def _exemplars(texts: dict[int, bytes]) -> list[tuple[int, Exemplar]]:
     return [(index, exemplar) for index, exemplar in exemplars if exemplar is not None]
 
 
+def _numbers(texts: list[bytes]) -> NDArray[np.float64]:
+    joined = b"".join(texts)
+    if b"\t" in joined or b"\r" in joined:
+        raise UnusualError  # which JSON would skip
+    return numbers(texts)
+
+
 def _milliseconds(texts: list[bytes]) -> list[int]:
-    seconds = numbers(texts)
+    seconds = _numbers(texts)
     scaled = seconds * 1000
     if not (np.abs(scaled) < _FAR).all():
         raise UnusualError
