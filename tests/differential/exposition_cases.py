@@ -46,6 +46,7 @@ _ODD_TEXTS: Final = [
     b'# HELP a b\\\\n\\n\\"c\n# TYPE a counter\na 1\n',
     b'# TYPE "a.\\"b" gauge\n# HELP "a.\\"b" c\n{"a.\\"b"} 1\n',
     b'# TYPE a histogram\na_bucket{le="1e3"} 1\na_bucket{le="0.00001"} 1\na_bucket{le="+Inf"} 1\n',
+    "# HELP aÜz\na 1\n".encode(),
 ]
 
 _ODD_OPENMETRICS: Final = [

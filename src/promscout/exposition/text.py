@@ -72,8 +72,8 @@ def _comment(line: bytes) -> Metadata | None:
     if comment["kind"] is None:
         return None
     text = metadata_text(comment["rest"])
-    if comment["kind"] == b"TYPE" and text not in METRIC_TYPES:
-        raise UnusualError
+    if (text not in METRIC_TYPES) if comment["kind"] == b"TYPE" else not is_utf8(text):
+        raise UnusualError  # a text without its first byte may be no UTF-8 even where the body is
     return Metadata(comment["kind"], unquote(comment["name"]), text)
 
 

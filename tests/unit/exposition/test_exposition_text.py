@@ -115,6 +115,12 @@ def test_an_error_names_line_and_column_but_shows_nothing_of_the_body(body, line
     assert str(caught.value) == f"line {line}, column {column}: {message}"
 
 
+@both_ways
+def test_the_separator_before_a_help_text_is_one_byte_even_of_a_longer_character(parse):
+    with pytest.raises(ExpositionError, match="help text is not valid UTF-8"):
+        parse("# HELP aÜz\n".encode())
+
+
 @pytest.mark.parametrize(
     "key",
     [
