@@ -73,7 +73,7 @@ class _Parser:
             found.append(Matcher(METRIC_NAME, name))
         if self._take_sign("{"):
             while not self._take_sign("}"):
-                found.append(self._matcher(named=name is not None))
+                found.append(self._matcher())
                 if not self._take_sign(","):
                     if not self._take_sign("}"):
                         raise self._unexpected('"," or "}"')
@@ -85,7 +85,7 @@ class _Parser:
             raise self._unexpected("the end")
         return found
 
-    def _matcher(self, *, named: bool) -> Matcher:
+    def _matcher(self) -> Matcher:
         quoted = self._take(_STRING)
         name = self._take(_LABEL) if quoted is None else self._unquote(quoted)
         if name is None:
@@ -100,8 +100,6 @@ class _Parser:
             operator, name, value = "=", METRIC_NAME, name  # a metric name in quotes
         else:
             raise self._unexpected("a label matching operator")
-        if named and name == METRIC_NAME:
-            raise self._error("metric name must not be set twice")
         return Matcher(name, self._regex(value) if "~" in operator else value, operator.startswith("!"))
 
     def _regex(self, text: str) -> Regex:
