@@ -18,7 +18,6 @@ _SCRAPE: Final[dict[str, Any]] = {
     "convert_classic_histograms_to_nhcb": False,
     "native_histogram_bucket_limit": 0,
     "native_histogram_min_bucket_factor": 0.0,
-    "scrape_failure_log_file": "",
 }
 
 _HTTP2: Final[dict[str, Any]] = {"enable_http2": frozenset({True, False})}  # obeyed, unlike elsewhere
@@ -35,7 +34,7 @@ _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     },
     HTTPClientConfig: {"enable_http2": False},
 }
-"""Struct → option → the value that needs no warning: it asks for what is done anyway."""
+"""Struct → option → the value, or the set of values, that needs no warning: it asks for what is done anyway."""
 
 SECTIONS: Final = frozenset({"rule_files", "alerting", "storage", "remote_read", "tracing", "otlp", "runtime"})
 """Sections of Prometheus about things that are not done here."""
@@ -45,5 +44,6 @@ def has_no_effect(struct: type[Any], option: str, value: object) -> bool:
     """Whether the user wrote an option in vain."""
     for kind, options in _OPTIONS.items():
         if issubclass(struct, kind) and option in options:
-            return bool(value != options[option])
+            harmless = options[option]
+            return value not in harmless if isinstance(harmless, frozenset) else value != harmless
     return False

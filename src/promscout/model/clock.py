@@ -6,6 +6,7 @@ Waiting and scheduling use the event loop's own monotonic ``loop.time()``; this 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -23,3 +24,10 @@ class SystemClock:
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch."""
         return time.time_ns() // 1_000_000
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds since the epoch as Go's RFC3339Nano writes them in UTC: no trailing zeros."""
+    seconds, left = divmod(ms, 1000)
+    fraction = f".{left:03d}".rstrip("0") if left else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -203,7 +203,11 @@ class ScrapeLoop:
         self._appender.report(report, self._options, self._timeout, timestamp_ms)
 
     def _log_change(self, report: Report) -> None:
-        """Log a failure once, when it begins or becomes another one."""
+        """Log a failure once, when it begins or becomes another one; each one to the job's own file."""
+        if report.error:
+            config, now_ms = self._options.config, self._context.clock.now_ms()
+            file = config.scrape_failure_log_file
+            self._context.failures.failed(file, config.job_name, self.target.url, report.error, now_ms)
         before = self.last.error if self.last is not None else ""
         if report.error != before:
             log = _log.bind(url=self.target.url)

@@ -49,6 +49,7 @@ class ScrapeManager:
             tasks.append(self._settling)
         if tasks:
             await asyncio.wait(tasks)
+        await self._context.failures.close()
 
     @property
     def pools(self) -> Mapping[str, ScrapePool]:

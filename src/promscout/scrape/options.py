@@ -13,6 +13,7 @@ from promscout.exposition.samples import Exposition
 from promscout.model.clock import Clock
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.failure_log import FailureLog
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.target_limit import TargetLimit
 from promscout.scrape.transport import Transport
@@ -21,12 +22,13 @@ from promscout.write.appender import Appender
 
 @dataclass(frozen=True, slots=True)
 class ScrapeContext:
-    """What all loops share. ``transport`` makes what a pool fetches with."""
+    """What all loops share. ``transport`` makes what a pool fetches with; ``failures`` logs scrapes that failed."""
 
     appender: Appender
     clock: Clock
     metrics: ScrapeMetrics
     transport: Callable[[ScrapeConfig], Transport] = Transport
+    failures: FailureLog = field(default_factory=FailureLog)
 
 
 class Readers:

@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from promscout import __version__
-from promscout.web.target_list import rfc3339
+from promscout.model.clock import rfc3339
 
 
 def ago(ms: int) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Final
 
 import msgspec
 
 from promscout.model import labels as names
+from promscout.model.clock import rfc3339
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.pool import ActiveTarget, ScrapePool
 from promscout.web.external import ExternalURL
@@ -109,10 +109,3 @@ def health(active: ActiveTarget) -> str:
     if last is None:
         return "unknown"
     return "up" if last.up else "down"
-
-
-def rfc3339(ms: int) -> str:
-    """Milliseconds since the epoch as Go's RFC3339Nano writes them in UTC: no trailing zeros."""
-    seconds, left = divmod(ms, 1000)
-    fraction = f".{left:03d}".rstrip("0") if left else ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from promscout import __version__
+from promscout.model.clock import rfc3339
 from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
 from promscout.relabel.config import Action, RelabelConfig
@@ -18,7 +19,7 @@ from promscout.scrape.loop import Ending
 from promscout.scrape.report import Report
 from promscout.web.answers import accepts_gzip
 from promscout.web.external import ExternalURL
-from promscout.web.target_list import TargetFilter, encode_targets, rfc3339
+from promscout.web.target_list import TargetFilter, encode_targets
 from unit.web.agent_view import NOW_MS, Site, View, agent_view, serving
 
 pytestmark = pytest.mark.real_time

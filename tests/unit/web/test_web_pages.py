@@ -11,12 +11,12 @@ import pytest
 from promscout.discovery.config import StaticSDConfig
 from promscout.discovery.provider import Provider
 from promscout.discovery.static import StaticDiscoverer
+from promscout.model.clock import rfc3339
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.report import Report
 from promscout.web.rendering import ago, size, span, until
 from promscout.web.rows import TargetQuery
-from promscout.web.target_list import rfc3339
 from unit.web.agent_view import NOW_MS, Site
 
 pytestmark = pytest.mark.real_time
