@@ -25,7 +25,6 @@ from promscout.model.series import (
 )
 from promscout.scrape.columns import Columns, Known, Refused, map_columns
 from promscout.scrape.exemplars import LatestExemplars
-from promscout.scrape.newest import NewestSamples
 from promscout.scrape.sample_labels import SampleLabels
 
 Read: TypeAlias = Callable[[bytes], Exposition]
@@ -40,8 +39,8 @@ class Resolved:
 
     ``vanished`` are the series of the previous scrape that are not in this one, or None. ``scraped`` counts what was
     exposed, ``kept`` what relabelling left of it, ``fresh`` says which of the series were not known before,
-    ``duplicates`` samples that were left out because an earlier one of the same body has the same series and time,
-    ``out_of_order`` those that were left out because a newer one was appended before. ``layout`` is for ``accept``.
+    ``duplicates`` counts samples that were left out because an earlier one of the same body has the same series and
+    time. ``layout`` is for ``accept``.
     """
 
     batch: SampleBatch
@@ -52,8 +51,6 @@ class Resolved:
     kept: int
     fresh: NDArray[np.bool_]
     duplicates: int
-    out_of_order: int
-    newest: NewestSamples | None
     layout: _Layout
 
     def added(self, limit: int = 0) -> int:
@@ -97,7 +94,7 @@ class SeriesCache:
     parses no label, and where the body is text that differs from the one before in numbers only, reads only those that
     changed; a series text is parsed and relabelled once, at first sight and with the metric type that the body
     gives it then, however often the set around it changes; series whose samples carry their own time stamps do not turn
-    stale (unless ``track_timestamps``), and their time stamps never go back. Nothing that is kept is a Python object
+    stale (unless ``track_timestamps``). Nothing that is kept is a Python object
     for each series, in text formats.
 
     Source: prometheus v3.x scrape/scrape.go scrapeCache, scrapeLoopAppender.append.
@@ -111,7 +108,6 @@ class SeriesCache:
         "_layout",
         "_live",
         "_metadata",
-        "_newest",
         "_stream",
         "_track_timestamps",
         "_tried",
@@ -127,7 +123,6 @@ class SeriesCache:
         self._failed_known: Known = {}  # of bodies since then that could not be mapped
         self._live: _Layout | None = None  # whose series have not turned stale
         self._exemplars = LatestExemplars()
-        self._newest: NewestSamples | None = None  # where samples have time stamps of their own
         self._metadata = _NO_METADATA
 
     def resolve(self, body: bytes, read: Read, timestamp_ms: int) -> Resolved | Refused:
@@ -158,7 +153,6 @@ class SeriesCache:
         self._layout = self._live = resolved.layout
         self._tried = None
         self._failed_known = {}
-        self._newest = resolved.newest
         if resolved.exemplars is not None:
             self._exemplars.accept(resolved.exemplars)
 
@@ -246,43 +240,20 @@ class SeriesCache:
         samples, histograms = layout.samples, layout.histograms
         exposed = exposition.histograms if exposition is not None else None
         times = _times(timestamps if self._honor_timestamps else None, timestamp_ms)
-        batch = _batch(samples, values, times)
-        late = twice = 0
-        newest = None
-        if not isinstance(batch.timestamps, int):
-            batch, newest, late, twice = self._in_order(batch, batch.timestamps)
         is_new = exposition is not None and layout.is_new
         live = self._live
         vanished = sorted(set(live.tracked()).difference(layout.tracked())) if live not in (None, layout) else []
         return Resolved(
-            batch=batch,
+            batch=_batch(samples, values, times),
             histograms=self._histogram_batch(histograms, exposed, timestamp_ms),
             exemplars=self._new_exemplars(layout, exposition, times),
             vanished=self._table(vanished) if vanished else None,
             scraped=len(values) + (len(exposed.keys) if exposed is not None else 0),
             kept=samples.kept + (histograms.kept if histograms is not None else 0),
             fresh=_fresh(samples, histograms) if is_new else _NONE_FRESH,
-            duplicates=samples.duplicates + twice + (histograms.duplicates if histograms is not None else 0),
-            out_of_order=late,
-            newest=newest,
+            duplicates=samples.duplicates + (histograms.duplicates if histograms is not None else 0),
             layout=layout,
         )
-
-    def _in_order(self, batch: SampleBatch, times: Timestamps) -> tuple[SampleBatch, NewestSamples, int, int]:
-        """``batch`` as far as no newer sample was appended before; what is newest then, how many are late or twice."""
-        newest = self._newest
-        if newest is None:
-            newest = NewestSamples.none(batch.series)
-        elif newest.table is not batch.series:
-            newest = newest.carried_to(batch.series)
-        acceptable, late, twice = newest.acceptable(times, batch.values)
-        followed = newest.followed_by(times, batch.values)
-        if not late and not twice:
-            return batch, followed, 0, 0
-        rows = np.flatnonzero(acceptable)
-        sets = batch.series.encoded_label_sets()
-        table = self._table([sets[row] for row in rows.tolist()])
-        return SampleBatch(table, batch.values[rows], times[rows]), followed, late, twice
 
     def _histogram_batch(
         self, columns: Columns | None, exposed: ExposedHistograms | None, timestamp_ms: int

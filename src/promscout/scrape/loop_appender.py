@@ -9,12 +9,13 @@ from promscout.errors import ExpositionError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.samples import MetricMetadata
 from promscout.model.names import NameValidation
-from promscout.model.series import SeriesTable, stale_markers
+from promscout.model.series import SampleBatch, SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.columns import Refused
 from promscout.scrape.label_limits import LabelLimits
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
+from promscout.scrape.own_times import OwnTimes
 from promscout.scrape.report import METRICS, Report, extra_series, report_series
 from promscout.scrape.sample_labels import SampleLabels
 from promscout.scrape.target import Target
@@ -44,7 +45,7 @@ class LoopAppender:
     Source: prometheus v3.x scrape/scrape.go scrapeLoopAppender.
     """
 
-    __slots__ = ("_cache", "_cached_for", "_context", "_report_series", "_target", "stream")
+    __slots__ = ("_cache", "_cached_for", "_context", "_own_times", "_report_series", "_target", "stream")
 
     def __init__(self, target: Target, stream: int, context: ScrapeContext) -> None:
         self.stream = stream
@@ -52,13 +53,14 @@ class LoopAppender:
         self._context = context
         self._cache: SeriesCache | None = None
         self._cached_for: Relabeler | None = None
+        self._own_times: OwnTimes | None = None
         self._report_series: SeriesTable | None = None
 
     def moved(self, target: Target, context: ScrapeContext) -> LoopAppender:
         """One that goes on with the same series, for another target with the same labels."""
         moved = LoopAppender(target, self.stream, context)
         moved._cache, moved._cached_for = self._cache, self._cached_for
-        moved._report_series = self._report_series
+        moved._own_times, moved._report_series = self._own_times, self._report_series
         return moved
 
     def metadata(self) -> Mapping[str, MetricMetadata]:
@@ -117,7 +119,7 @@ class LoopAppender:
             if resolved.beyond_label_limits:
                 metrics.label_limits_exceeded.inc()
             return resolved
-        if limit and resolved.appended + resolved.out_of_order > limit:
+        if limit and resolved.appended > limit:
             metrics.too_many_samples.inc()
             reason = f"sample limit exceeded (limit: {limit})"
             return Refused(reason, resolved.scraped, resolved.kept, resolved.added(limit))
@@ -127,19 +129,26 @@ class LoopAppender:
         appender, metrics = self._context.appender, self._context.metrics
         if resolved.duplicates:
             metrics.duplicate_samples.inc(resolved.duplicates)
-        if resolved.out_of_order:
-            metrics.out_of_order_samples.inc(resolved.out_of_order)
         if self._cache is not None:
             self._cache.accept(resolved)
-        metrics.samples.inc(resolved.appended)
-        if len(resolved.batch):
-            appender.append(resolved.batch)
+        batch = resolved.batch if isinstance(resolved.batch.timestamps, int) else self._in_time(resolved.batch)
+        metrics.samples.inc(resolved.appended - len(resolved.batch) + len(batch))
+        if len(batch):
+            appender.append(batch)
         if resolved.histograms is not None:
             appender.append_histograms(resolved.histograms)
         if resolved.exemplars is not None:
             appender.append_exemplars(resolved.exemplars)
         if resolved.vanished is not None:
             appender.append(stale_markers(resolved.vanished, timestamp_ms))
+
+    def _in_time(self, batch: SampleBatch) -> SampleBatch:
+        """Of samples with time stamps of their own, those that go on in time."""
+        if self._own_times is None:
+            self._own_times = OwnTimes()
+        admitted = self._own_times.admit(batch, self._context.clock.now_ms())
+        self._context.metrics.refused(admitted)
+        return admitted.batch
 
     def _mark_stale(self, timestamp_ms: int) -> None:
         series = self._cache.end() if self._cache is not None else None

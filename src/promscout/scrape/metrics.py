@@ -7,6 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from promscout.scrape.own_times import Admitted
+
 LATE: Final = 0.05
 """Seconds after its slot from which on a scrape counts as late."""
 
@@ -137,6 +139,15 @@ class ScrapeMetrics:
         self.lateness.observe(max(0.0, lateness))
         if lateness > LATE:
             self.late.inc()
+
+    def refused(self, admitted: Admitted) -> None:
+        """Samples were left out because of their time stamps."""
+        if admitted.out_of_order:
+            self.out_of_order_samples.inc(admitted.out_of_order)
+        if admitted.duplicates:
+            self.duplicate_samples.inc(admitted.duplicates)
+        if admitted.out_of_bounds:
+            self.out_of_bounds_samples.inc(admitted.out_of_bounds)
 
     def forget(self, job: str) -> None:
         """Drop the series of a job that exists no more."""

@@ -265,30 +265,6 @@ def test_a_line_repeated_counts_as_left_by_relabelling():
     assert (resolved.scraped, resolved.kept, resolved.appended, resolved.duplicates) == (3, 3, 2, 1)
 
 
-def test_samples_with_older_time_stamps_than_before_are_left_out_and_counted():
-    series = cache()
-    scrape(series, "a 1 5000", "b 1 5000", "c 1")
-    second = scrape(series, "a 2 4000", "b 2 6000", "c 2", at=AT + 1)
-    assert (names(second.batch.series), list(second.batch.timestamps)) == (["b", "c"], [6000, AT + 1])
-    assert (second.out_of_order, second.duplicates, second.kept) == (1, 0, 3)
-    third = scrape(series, "a 3 4999", "b 3 6001", "c 3", at=AT + 2)
-    assert third.out_of_order == 1, "what was left out is not what is newest"
-
-
-def test_a_sample_with_its_old_time_stamp_goes_on_only_with_its_old_value():
-    series = cache()
-    scrape(series, "a 1 5000", "b 1 5000")
-    second = scrape(series, "a 1 5000", "b 2 5000")
-    assert (names(second.batch.series), second.duplicates, second.out_of_order) == (["a"], 1, 0)
-
-
-def test_time_stamps_are_remembered_when_other_series_come():
-    series = cache()
-    scrape(series, "a 1 5000")
-    second = scrape(series, "a 2 4000", "b 2 1000")
-    assert (names(second.batch.series), second.out_of_order) == (["b"], 1)
-
-
 def test_a_body_with_another_reader_is_not_compared_with_the_one_before():
     series, read = cache(), []
 
