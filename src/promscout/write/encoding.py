@@ -15,12 +15,11 @@ import cramjam
 
 from promscout.model.series import encode_varint
 from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP, PackedSeries
-from promscout.write.portion import AnyPortion, Portion
-
-_PACKED_AS_ONE: Final = 2_000  # series; packing one takes some microseconds of the event loop
+from promscout.write.portion import PACKED_AS_ONE, AnyPortion, Portion
 
 # Samples sent for each series that is packed: most tables of a start turn up at once, and must not be packed at once.
 _SENT_FOR_ONE_PACKED: Final = 8
+_MOST_CREDIT: Final = 2_000  # series packed in one request: some ten milliseconds
 
 
 class RequestEncoder:
@@ -34,7 +33,7 @@ class RequestEncoder:
 
     def encode(self, portions: Sequence[AnyPortion]) -> bytes:
         """What is in ``portions``, in this order, as a compressed request body."""
-        self._credit = min(self._credit + sum(map(len, portions)) / _SENT_FOR_ONE_PACKED, _PACKED_AS_ONE)
+        self._credit = min(self._credit + sum(map(len, portions)) / _SENT_FOR_ONE_PACKED, _MOST_CREDIT)
         size, at = 0, 0
         bodies: list[bytes] = [b""]
         filled: list[tuple[PackedSeries, int, Portion]] = []
@@ -82,14 +81,16 @@ def encode_message(portions: Sequence[AnyPortion]) -> bytes:
 
 
 def _pieces(portions: Sequence[AnyPortion]) -> Iterator[AnyPortion]:
-    """``portions`` without the empty ones and in parts that can be packed as one."""
+    """``portions`` in parts that can be packed as one."""
     for portion in portions:
-        if len(portion) <= _PACKED_AS_ONE or not isinstance(portion, Portion):
-            if len(portion):
-                yield portion
-        else:
-            for start in range(0, len(portion), _PACKED_AS_ONE):
-                yield portion.part(start, start + _PACKED_AS_ONE)
+        if not isinstance(portion, Portion):
+            yield portion
+            continue
+        start, count = 0, len(portion)
+        while start < count:
+            stop = min(count, start + PACKED_AS_ONE - (portion.first + start) % PACKED_AS_ONE)
+            yield portion if stop - start == count else portion.part(start, stop)
+            start = stop
 
 
 def _compress(portions: Sequence[AnyPortion]) -> tuple[int, bytes]:

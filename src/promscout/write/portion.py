@@ -16,6 +16,9 @@ from promscout.write.histograms import encode_exemplar_series, encode_histogram_
 from promscout.write.packed import MAX_LABELS, PackedSeries
 from promscout.write.status import Kind
 
+PACKED_AS_ONE: Final = 250
+"""Series that are packed as one: those of a template whose index divided by it has the same quotient."""
+
 _PORTION_OVERHEAD: Final = 400  # bytes: the portion, its array's header, its place in a queue
 _ITEM_OVERHEAD: Final = 500  # bytes: a histogram's or an exemplar's fields without buckets, its labels
 _BUCKET_OVERHEAD: Final = 40  # bytes: a number object and its place in a tuple
@@ -105,6 +108,15 @@ class Portion(msgspec.Struct, frozen=True, eq=False):
         stamps = self.timestamps if isinstance(self.timestamps, int) else self.timestamps[start:stop]
         return Portion(self.template, self.first + start, self.values[start:stop], stamps)
 
+    def fitting(self, room: int) -> int:
+        """How many samples of the portion may be sent apart from the rest, at most ``room``; 0: none.
+
+        With a time stamp for each sample a series may be there more than once, and its samples must not part.
+        """
+        if not isinstance(self.timestamps, int):
+            return 0
+        return max(0, room - (self.first + room) % PACKED_AS_ONE)
+
     def since(self, oldest: int) -> tuple[Portion, ...]:
         """The samples with a time stamp of ``oldest`` or later."""
         if isinstance(self.timestamps, int):
@@ -176,6 +188,11 @@ class Items(msgspec.Struct, frozen=True, eq=False):
     def part(self, start: int, stop: int) -> Items:
         """The items from ``start`` up to, not including, ``stop``."""
         return self.only(range(start, min(stop, len(self))))
+
+    @staticmethod
+    def fitting(_room: int) -> int:
+        """0: a series may be there more than once, and its items must not part."""
+        return 0
 
     def since(self, oldest: int) -> tuple[Items, ...]:
         """The items with a time stamp of ``oldest`` or later."""

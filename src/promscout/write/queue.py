@@ -121,8 +121,8 @@ class StreamQueue:
     def take(self, max_samples: int) -> Shipment | None:
         """The oldest portions of ready streams, at most ``max_samples`` samples; None when no stream is ready.
 
-        Portions are taken whole, except that one larger than ``max_samples`` is divided by series. The streams are in
-        flight until ``done``.
+        A portion that is larger than what is left of ``max_samples`` is divided by series, where it can be divided. The
+        streams are in flight until ``done``.
         """
         entries: list[Pending] = []
         taken: dict[int, int] = {}  # stream → samples that were ready
@@ -133,7 +133,9 @@ class StreamQueue:
             stream = self._streams[name]
             size = len(stream.pending[0].portion)
             if size > room and entries:
-                break
+                room = stream.pending[0].portion.fitting(room)
+                if not room:
+                    break
             heappop(turns)
             taken.setdefault(name, stream.ready)
             entries.append(self._take_first(stream, room))

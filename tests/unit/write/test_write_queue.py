@@ -40,6 +40,26 @@ def test_whole_portions_are_taken_oldest_first_up_to_the_limit():
     assert contents(queue.take(5)) == [(3, [6])]
 
 
+def test_a_shipment_is_filled_with_a_part_that_is_packed_as_one():
+    queue = StreamQueue()
+    queue.append(portion(1, range(1000)), 0.0)
+    queue.append(portion(2, range(1000)), 0.0)
+    queue.append(portion(2, [7]), 0.0)
+    first, second = queue.take(1800), queue.take(1800)
+    assert [(entry.portion.stream, entry.portion.first, len(entry.portion)) for entry in first.entries] == [
+        (1, 0, 1000),
+        (2, 0, 750),
+    ]
+    assert [(entry.portion.stream, entry.portion.first, len(entry.portion)) for entry in second.entries] == [
+        (2, 750, 250)
+    ]
+    assert queue.take(1800) is None
+    queue.done(first)
+    assert queue.take(1800) is None
+    queue.done(second)
+    assert contents(queue.take(1800)) == [(2, [7])]
+
+
 def test_a_stream_in_flight_waits_and_others_pass():
     queue = StreamQueue()
     queue.append(portion(1, [1, 2]), 0.0)
