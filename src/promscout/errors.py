@@ -5,11 +5,14 @@
     │   └── ConfigUnreadable   the file cannot be opened or read at all
     ├── InvalidValueError      one value of a configuration, before its place is known (also a ValueError)
     │   └── LabelLimitError    a sample's labels exceed a limit of its job
+
+
+    │   └── scrape.histograms.BucketLimitError  a histogram has more buckets than a job allows
     ├── KubeError              the API server, or the way to it
     │   ├── ApiStatusError     it answered with a failure status (code, reason, message)
     │   │   └── ExpiredError   410 Gone or reason Expired: list again
     │   └── ApiUnreachableError  no usable answer: refused, reset, timed out, not JSON
-    ├── ExpositionError        a scraped body that cannot be parsed (line, column)
+    ├── ExpositionError        a scraped body that cannot be parsed (line and column, or message and byte)
     ├── discovery.refresh.RefreshFailed  what there is now cannot be found out; targets stay
     ├── data_dir.DataDirError  the data directory cannot be used
     ├── web.ListenError        the address cannot be listened on (also an OSError)
@@ -107,8 +110,18 @@ class ExpositionError(PromscoutError):
     ``samples`` is how many samples stand before that place, where whoever reads the body counts them.
     """
 
-    def __init__(self, message: str, line: int, column: int = 0) -> None:
-        super().__init__(f"line {line}: {message}" if not column else f"line {line}, column {column}: {message}")
+
+    """A scraped body that is not valid in its format.
+
+    ``line`` and ``column`` count from 1. In a format of messages they are a message's number and a byte of the body,
+    which ``places`` calls by their names.
+    """
+
+    def __init__(
+        self, message: str, line: int, column: int = 0, *, places: tuple[str, str] = ("line", "column")
+    ) -> None:
+        place = f"{places[0]} {line}" + (f", {places[1]} {column}" if column else "")
+        super().__init__(f"{place}: {message}")
         self.line = line
         self.column = column
         self.samples = 0
