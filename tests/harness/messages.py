@@ -93,3 +93,112 @@ REMOTE_WRITE = message_classes(
     """,
 )
 """The messages of remote write 1.0."""
+
+CLIENT_MODEL = message_classes(
+    "io.prometheus.client",
+    """
+    message LabelPair {
+      string name = 1;
+      string value = 2;
+    }
+    message Timestamp {
+      int64 seconds = 1;
+      int32 nanos = 2;
+    }
+    message Exemplar {
+      repeated LabelPair label = 1;
+      double value = 2;
+      Timestamp timestamp = 3;
+    }
+    message Gauge {
+      double value = 1;
+    }
+    message Counter {
+      double value = 1;
+      Exemplar exemplar = 2;
+      Timestamp start_timestamp = 3;
+    }
+    message Quantile {
+      double quantile = 1;
+      double value = 2;
+    }
+    message Summary {
+      uint64 sample_count = 1;
+      double sample_sum = 2;
+      repeated Quantile quantile = 3;
+      Timestamp start_timestamp = 4;
+    }
+    message Untyped {
+      double value = 1;
+    }
+    message Bucket {
+      uint64 cumulative_count = 1;
+      double upper_bound = 2;
+      Exemplar exemplar = 3;
+      double cumulative_count_float = 4;
+    }
+    message BucketSpan {
+      sint32 offset = 1;
+      uint32 length = 2;
+    }
+    message Histogram {
+      uint64 sample_count = 1;
+      double sample_sum = 2;
+      repeated Bucket bucket = 3;
+      double sample_count_float = 4;
+      sint32 schema = 5;
+      double zero_threshold = 6;
+      uint64 zero_count = 7;
+      double zero_count_float = 8;
+      repeated BucketSpan negative_span = 9;
+      repeated sint64 negative_delta = 10;
+      repeated double negative_count = 11;
+      repeated BucketSpan positive_span = 12;
+      repeated sint64 positive_delta = 13;
+      repeated double positive_count = 14;
+      Timestamp start_timestamp = 15;
+      repeated Exemplar exemplars = 16;
+    }
+    message Metric {
+      repeated LabelPair label = 1;
+      Gauge gauge = 2;
+      Counter counter = 3;
+      Summary summary = 4;
+      Untyped untyped = 5;
+      int64 timestamp_ms = 6;
+      Histogram histogram = 7;
+    }
+    message MetricFamily {
+      string name = 1;
+      string help = 2;
+      int32 type = 3;
+      repeated Metric metric = 4;
+      string unit = 5;
+    }
+    """,
+)
+"""The messages of protobuf exposition."""
+
+COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM = range(6)
+
+
+def family(name, kind, *metrics, **fields):
+    """A ``MetricFamily``; each metric is a dict of its fields, whose ``label`` is a dict of names and values."""
+    made = [
+        one | {"label": [{"name": label, "value": value} for label, value in one.get("label", {}).items()]}
+        for one in metrics
+    ]
+    return CLIENT_MODEL["MetricFamily"](name=name, type=kind, metric=made, **fields)
+
+
+def delimited(*messages):
+    """A body of these messages, which are bytes or have a ``SerializeToString``."""
+    body = b""
+    for message in messages:
+        content = message if isinstance(message, bytes) else message.SerializeToString()
+        size = len(content)
+        while size > 0x7F:
+            body += bytes([size & 0x7F | 0x80])
+            size >>= 7
+        body += bytes([size]) + content
+    return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +13,9 @@ NORMAL_NAN_BITS: Final = 0x7FF8000000000001
 
 Source: prometheus v3.x model/value/value.go NormalNaN.
 """
+
+NORMAL_NAN: Final[float] = struct.unpack("<d", struct.pack("<Q", NORMAL_NAN_BITS))[0]
+"""The NaN with these bits."""
 
 _FLOAT: Final = re.compile(
     rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|(?P<special>inf(?:inity)?))|(?P<nan>nan)", re.IGNORECASE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -152,6 +152,26 @@ class Exposition:
     @cached_property
     def _type_changes(self) -> TypeChanges:
         return self.metadata_lines.type_changes()
+
+    @property
+    def metadata_lines(self) -> Sequence[tuple[int, Metadata]]:
+        """What the body says about metrics: the index of the sample that follows, and the line."""
+        return self._metadata_lines
+
+    def with_histograms(self, histograms: ExposedHistograms, kept: Sequence[int]) -> Exposition:
+        """The same with these histograms, and of the samples only those with the indices ``kept``, in rising order."""
+        rows = np.asarray(kept, dtype=np.intp)
+        places = {index: place for place, index in enumerate(kept)}
+        return Exposition(
+            [self.keys[index] for index in kept],
+            self.values[rows],
+            None if self.timestamps is None else self.timestamps[rows],
+            [(bisect_left(kept, index), line) for index, line in self._metadata_lines],
+            exemplars=[(places[index], one) for index, one in self.exemplars if index in places],
+            histograms=histograms,
+            labels_of=self.labels_of,
+            help_text=self._help_text,
+        )
 
     def type_at(self, index: int) -> str:
         """The metric type in force for sample ``index``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
@@ -41,6 +42,24 @@ def parse_series(key: bytes, metric_type: str = "untyped") -> tuple[tuple[str, s
         return finish_series(*Reader(key).series(), metric_type)
     labels = [(METRIC_NAME, common[1]), *(_COMMON_LABEL.findall(common[2]) if common[2] else ())]
     return finish_labels(labels, metric_type)
+
+
+def series_text(labels: Iterable[tuple[str, str]]) -> bytes:
+    r"""A series text with these labels, ``__name__`` among them: what :func:`parse_series` reads.
+
+    Source: prometheus v3.x model/labels StringNoSpace.
+    """
+    parts: list[str] = []
+    for label, value in labels:
+        if label == METRIC_NAME:
+            parts.insert(0, _quoted(value))
+        else:
+            parts.append(f"{_quoted(label)}={_quoted(value)}")
+    return f"{{{','.join(parts)}}}".encode()
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
 
 
 def finish_series(name: bytes, raw: RawLabels, metric_type: str) -> tuple[tuple[str, str], ...]:
