@@ -105,16 +105,11 @@ class ApiUnreachableError(KubeError):
 
 
 class ExpositionError(PromscoutError):
-    """A scraped body that is not valid in its format. ``line`` and ``column`` count from 1.
-
-    ``samples`` is how many samples stand before that place, where whoever reads the body counts them.
-    """
-
-
     """A scraped body that is not valid in its format.
 
     ``line`` and ``column`` count from 1. In a format of messages they are a message's number and a byte of the body,
-    which ``places`` calls by their names.
+    which ``places`` calls by their names. ``samples`` is how many samples stand before that place, where whoever reads
+    the body counts them.
     """
 
     def __init__(
