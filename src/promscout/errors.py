@@ -4,9 +4,7 @@
     ├── ConfigError            the user's configuration; carries every problem found, each with its place
     │   └── ConfigUnreadable   the file cannot be opened or read at all
     ├── InvalidValueError      one value of a configuration, before its place is known (also a ValueError)
-    │   └── LabelLimitError    a sample's labels exceed a limit of its job
-
-
+    │   ├── LabelLimitError    a sample's labels exceed a limit of its job
     │   └── scrape.histograms.BucketLimitError  a histogram has more buckets than a job allows
     ├── KubeError              the API server, or the way to it
     │   ├── ApiStatusError     it answered with a failure status (code, reason, message)

@@ -12,19 +12,11 @@ from promscout.httpclient.config import HTTPClientConfig
 from promscout.scrape.config import ScrapeConfig
 from promscout.write.config import MetadataConfig, ProtobufMessage, RemoteWriteConfig
 
-_SCRAPE: Final[dict[str, Any]] = {
-    "scrape_native_histograms": False,
-    "always_scrape_classic_histograms": False,
-    "convert_classic_histograms_to_nhcb": False,
-    "native_histogram_bucket_limit": 0,
-    "native_histogram_min_bucket_factor": 0.0,
-}
-
 _HTTP2: Final[dict[str, Any]] = {"enable_http2": frozenset({True, False})}  # obeyed, unlike elsewhere
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
-    ScrapeConfig: _SCRAPE | _HTTP2,
-    GlobalConfig: _SCRAPE | {"query_log_file": ""},
+    ScrapeConfig: _HTTP2,
+    GlobalConfig: {"query_log_file": ""},
     RemoteWriteConfig: _HTTP2
     | {
         "round_robin_dns": False,

@@ -44,7 +44,7 @@ class ScrapeProtocol(StrEnum):
             raise InvalidValueError(f"unknown scrape protocol {text}, supported: [{known}]") from None
 
     @property
-    def format(self) -> Format:
+    def body_format(self) -> Format:
         """What bodies are in that answer to it."""
         return Format(_HEADERS[self].partition(";")[0])
 
@@ -131,7 +131,7 @@ def format_of(content_type: str, fallback: ScrapeProtocol | None = None) -> Nego
 def _fall_back(problem: str, fallback: ScrapeProtocol | None) -> Negotiated:
     if fallback is None:
         return Negotiated(None, f"{problem} and no fallback_scrape_protocol specified for target")
-    return Negotiated(fallback.format, f'{problem}, using fallback_scrape_protocol "{fallback}"')
+    return Negotiated(fallback.body_format, f'{problem}, using fallback_scrape_protocol "{fallback}"')
 
 
 def _media_type(content_type: str) -> str | None:

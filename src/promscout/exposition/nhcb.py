@@ -98,7 +98,7 @@ def convert_classic_histograms(exposition: Exposition, *, keep_classic: bool) ->
 
     Source: prometheus v3.x model/textparse/nhcbparse.go NHCBParser.
     """
-    if "histogram" not in {kind for _, kind in exposition.type_changes}:
+    if "histogram" not in {kind for _, kind in exposition.metadata_lines.type_changes()}:
         return exposition
     histograms = _Histograms(exposition)
     converted: set[int] = set()
@@ -120,7 +120,7 @@ def _sections(exposition: Exposition) -> Iterator[tuple[int, int, str | None]]:
     """From which sample to which no line about a metric stands, and the name of the histogram that they may be of."""
     name: str | None = None
     start = 0
-    for index, line in exposition.metadata_lines:
+    for index, line in exposition.metadata_lines.lines:
         if index > start:
             yield start, index, name
             start = index

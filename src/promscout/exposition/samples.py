@@ -69,15 +69,15 @@ class MetricMetadata(msgspec.Struct, frozen=True):
 class MetadataLines:
     """The HELP, TYPE and UNIT lines of a body, each with the index of the sample that follows it."""
 
-    __slots__ = ("_help_text", "_lines")
+    __slots__ = ("help_text", "lines")
 
     def __init__(self, lines: Sequence[tuple[int, Metadata]] = (), help_text: HelpText = unescape_help) -> None:
-        self._lines = lines
-        self._help_text = help_text
+        self.lines = lines
+        self.help_text = help_text
 
     def type_changes(self) -> TypeChanges:
         """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""
-        return [(index, line.text.decode()) for index, line in self._lines if line.kind == b"TYPE"]
+        return [(index, line.text.decode()) for index, line in self.lines if line.kind == b"TYPE"]
 
     def by_family(self) -> dict[str, MetricMetadata]:
         """Metric family name → its metadata; of repeated lines the last counts. Made at each call.
@@ -87,13 +87,13 @@ class MetadataLines:
         Source: prometheus v3.x model/textparse Help, Type and Unit; scrape/scrape.go scrapeCache.
         """
         found: dict[str, dict[str, str]] = {}
-        for _, line in self._lines:
+        for _, line in self.lines:
             text = line.text.decode(errors="replace")
             found.setdefault(line.name.decode(errors="replace"), {})[line.kind.decode().lower()] = text
         return {
             name: MetricMetadata(
                 _OPENMETRICS_TYPES.get(texts.get("type", "unknown"), texts.get("type", "unknown")),
-                self._help_text(texts.get("help", "")),
+                self.help_text(texts.get("help", "")),
                 texts.get("unit", ""),
             )
             for name, texts in found.items()
@@ -153,11 +153,6 @@ class Exposition:
     def _type_changes(self) -> TypeChanges:
         return self.metadata_lines.type_changes()
 
-    @property
-    def metadata_lines(self) -> Sequence[tuple[int, Metadata]]:
-        """What the body says about metrics: the index of the sample that follows, and the line."""
-        return self._metadata_lines
-
     def with_histograms(self, histograms: ExposedHistograms, kept: Sequence[int]) -> Exposition:
         """The same with these histograms, and of the samples only those with the indices ``kept``, in rising order."""
         rows = np.asarray(kept, dtype=np.intp)
@@ -166,11 +161,11 @@ class Exposition:
             [self.keys[index] for index in kept],
             self.values[rows],
             None if self.timestamps is None else self.timestamps[rows],
-            [(bisect_left(kept, index), line) for index, line in self._metadata_lines],
+            [(bisect_left(kept, index), line) for index, line in self.metadata_lines.lines],
             exemplars=[(places[index], one) for index, one in self.exemplars if index in places],
             histograms=histograms,
             labels_of=self.labels_of,
-            help_text=self._help_text,
+            help_text=self.metadata_lines.help_text,
         )
 
     def type_at(self, index: int) -> str:

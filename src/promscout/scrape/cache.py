@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from promscout.exposition.image import TextImage
 from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition, MetadataLines, MetricMetadata
-from promscout.model.histogram import Exemplar
+from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.series import (
     ExemplarBatch,
     HistogramBatch,
@@ -56,6 +56,17 @@ class Resolved:
     def added(self, limit: int = 0) -> int:
         """Series that were not known before, of the first ``limit`` or of all."""
         return int(np.count_nonzero(self.fresh[: limit or None]))
+
+    def refused(self, reason: str, limit: int = 0) -> Refused:
+        """That nothing of it is appended; the first ``limit`` series, or all, are known from then on."""
+        return Refused(reason, self.scraped, self.kept, self.added(limit))
+
+    def with_histograms(self, histograms: Iterable[Histogram]) -> Resolved:
+        """The same with these histograms in place of those there are."""
+        batch = self.histograms
+        if batch is None:
+            return self
+        return dataclasses.replace(self, histograms=dataclasses.replace(batch, histograms=tuple(histograms)))
 
     @property
     def appended(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from promscout.errors import ExpositionError
+from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.samples import MetricMetadata
 from promscout.model.names import NameValidation
@@ -13,6 +13,8 @@ from promscout.model.series import SampleBatch, SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.columns import Refused
+from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.histograms import BucketLimitError, HistogramLimits
 from promscout.scrape.label_limits import LabelLimits
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
 from promscout.scrape.own_times import OwnTimes
@@ -106,24 +108,31 @@ class LoopAppender:
             resolved = self._series(options).resolve(fetched.body, options.readers.of(negotiated.format), timestamp_ms)
         except ExpositionError as error:
             return Outcome(str(error), error.samples, format=name)
-        judged = self._judge(resolved, options.config.sample_limit)
+        judged = self._judge(resolved, options.config)
         if isinstance(judged, Refused):
             return Outcome(judged.reason, judged.scraped, judged.kept, judged.added, name)
         self._append(judged, timestamp_ms)
         return Outcome("", judged.scraped, judged.kept, judged.added(), name)
 
-    def _judge(self, resolved: Resolved | Refused, limit: int) -> Resolved | Refused:
-        """``resolved``, or why nothing of it is appended."""
+    def _judge(self, resolved: Resolved | Refused, config: ScrapeConfig) -> Resolved | Refused:
+        """What to append of ``resolved``, or why nothing of it is appended."""
         metrics = self._context.metrics
         if isinstance(resolved, Refused):
             if resolved.beyond_label_limits:
                 metrics.label_limits_exceeded.inc()
             return resolved
+        limit = config.sample_limit
         if limit and resolved.appended > limit:
             metrics.too_many_samples.inc()
-            reason = f"sample limit exceeded (limit: {limit})"
-            return Refused(reason, resolved.scraped, resolved.kept, resolved.added(limit))
-        return resolved
+            return resolved.refused(f"sample limit exceeded (limit: {limit})", limit)
+        if resolved.histograms is None:
+            return resolved
+        try:
+            return resolved.with_histograms(map(HistogramLimits.of(config).admit, resolved.histograms.histograms))
+        except InvalidValueError as error:
+            if isinstance(error, BucketLimitError):
+                metrics.too_many_buckets.inc()
+            return resolved.refused(str(error))
 
     def _append(self, resolved: Resolved, timestamp_ms: int) -> None:
         appender, metrics = self._context.appender, self._context.metrics

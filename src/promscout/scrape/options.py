@@ -37,10 +37,14 @@ class Readers:
     __slots__ = ("_by_format",)
 
     def __init__(self, config: ScrapeConfig) -> None:
-        native = bool(config.scrape_native_histograms)
-        classic_too = bool(config.always_scrape_classic_histograms)
         self._by_format: Final = {
-            body_format: partial(parse, body_format=body_format, classic_too=classic_too, keep_native=native)
+            body_format: partial(
+                parse,
+                body_format=body_format,
+                keep_native=bool(config.scrape_native_histograms),
+                classic_too=bool(config.always_scrape_classic_histograms),
+                convert_classic=bool(config.convert_classic_histograms_to_nhcb),
+            )
             for body_format in Format
         }
 

@@ -39,6 +39,9 @@ FOR_SERIES: Final = frozenset(
         "label_limit",
         "label_name_length_limit",
         "label_value_length_limit",
+        "scrape_native_histograms",
+        "always_scrape_classic_histograms",
+        "convert_classic_histograms_to_nhcb",
     }
 )
 """Options that decide which series samples become, and about nothing else."""
@@ -47,6 +50,8 @@ FOR_ONE_SCRAPE: Final = frozenset(
     {
         "fallback_scrape_protocol",
         "sample_limit",
+        "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor",
         "target_limit",
         "keep_dropped_targets",
         "extra_scrape_metrics",

@@ -68,7 +68,7 @@ def test_the_classic_series_stay_where_they_are_asked_for():
     kept, plain = converted(BODY, keep=True), parse(BODY, Format.TEXT)
     assert kept.keys == plain.keys
     assert kept.values.tolist() == plain.values.tolist()
-    assert kept.type_changes == plain.type_changes
+    assert kept.metadata_lines.type_changes() == plain.metadata_lines.type_changes()
     assert natives(kept) == natives(converted(BODY))
 
 
