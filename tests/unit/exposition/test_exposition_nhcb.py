@@ -174,7 +174,10 @@ INF = math.inf
             2**53 + 2, 2**60 - 2 * (2**53 + 2), bounds=(1.0,), count=2**60
         )),
     ],
-    ids=str,
+    ids=[
+        "nothing", "count only", "with +Inf", "without +Inf", "with count", "unordered", "bound twice", "fractions",
+        "huge count", "beyond 53 bits",
+    ],
 )  # fmt: skip
 def test_parts_become_a_histogram(collected, expected):
     assert collected.convert() == expected
