@@ -54,7 +54,7 @@ async def _gunzip(body: bytes, limit: int, deadline: float) -> bytes:
                 raise BodyTooLargeError
             if not (member.eof or chunk or pending or taken < len(body)):
                 raise ValueError("gzip body is cut short")
-            if not member.eof or taken < len(body):
+            if not member.eof or member.unused_data or taken < len(body):
                 await _others_turn(deadline)
         pending = member.unused_data
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
