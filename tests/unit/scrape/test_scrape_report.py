@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from promscout.relabel.config import RelabelConfig
 from promscout.scrape.loop import Ending
 from promscout.scrape.report import EXTRA_METRICS, METRICS
 from promscout.scrape.transport import FetchFailed
@@ -77,3 +78,14 @@ async def test_samples_left_out_as_duplicates_are_reported_and_do_not_count_for_
     assert values(recorder.of("scrape_samples_post_metric_relabeling")) == [5]
     assert values(recorder.of("a")) == [1] * up
     assert scraper.context.metrics.too_many_samples._value.get() == 1 - up
+
+
+async def test_series_that_become_equal_count_once_for_the_sample_limit(clock):
+    rename = RelabelConfig(target_label="__name__", replacement="same")
+    scraper = Scraper(
+        clock, 'a{x="1"} 1\na{ x = "1" } 2\nb{x="1"} 3\n', sample_limit=1, metric_relabel_configs=(rename,)
+    )
+    recorder = await scraper.run(1)
+    assert values(recorder.of("up")) == [1]
+    assert values(recorder.of("same")) == [1]
+    assert values(recorder.of("scrape_samples_post_metric_relabeling")) == [3]
