@@ -62,6 +62,11 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "targets_too_many": (PLAIN, {"target_limit": 1, "extra_scrape_metrics": True}),
     "not_parsed": ("a 1\nb {\n", {"extra_scrape_metrics": True}),
     "nothing": ("", {"extra_scrape_metrics": True}),
+    "times_again": ("a 1 NOW\nb 1\n", {}),
+    "times_several": ("a 1 NOW\na 2 AFTER\n", {}),
+    "times_back": ("a 1 AFTER\na 2 NOW\n", {}),
+    "times_ahead": ("a 1 AHEAD\nb 1\n", {}),
+    "times_not_honoured": ("a 1 AHEAD\nb 1\n", {"honor_timestamps": False}),
     "params": (PLAIN, {"params": {"x": ["1", "2&"], "y": ["="]}}),
     "params_relabelled": (
         PLAIN,
@@ -89,6 +94,7 @@ COUNTED = frozenset({"scrape_samples_scraped", "scrape_samples_post_metric_relab
 @asynccontextmanager
 async def exporter() -> AsyncIterator[tuple[str, dict[str, set[str]]]]:
     """The address of a server that exposes the body of each job at ``/job``, and the queries that it was asked."""
+    started = SystemClock().now_ms()
     asked: dict[str, set[str]] = {"prometheus": set(), "promscout": set()}
 
     async def body(request: web.Request) -> web.Response:
@@ -96,6 +102,8 @@ async def exporter() -> AsyncIterator[tuple[str, dict[str, set[str]]]]:
         if request.query_string:
             asked[agent].add(f"{request.path} {list(request.query.items())}")
         text = JOBS[request.match_info["job"]][0]
+        for word, later in (("NOW", 0), ("AFTER", 1), ("AHEAD", 3_600_000)):
+            text = text.replace(word, str(started + later))
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     app = web.Application()
