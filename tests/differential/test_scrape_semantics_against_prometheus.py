@@ -83,12 +83,8 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
 NEWER = frozenset({"extra_scrape_metrics"})
 """Options that the peer's version does not have in a job: there they are a feature flag for all jobs."""
 
-VARYING = frozenset({"scrape_duration_seconds", "scrape_series_added"})
+VARYING = frozenset({"scrape_duration_seconds"})
 EXTRA = frozenset({"scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"})
-
-ABORTED = frozenset({"labels_too_many", "label_names_too_long", "label_values_too_long", "not_parsed"})
-"""Jobs whose bodies Prometheus reads up to what is wrong, so that it counts what comes before."""
-COUNTED = frozenset({"scrape_samples_scraped", "scrape_samples_post_metric_relabeling"})
 
 
 @asynccontextmanager
@@ -208,8 +204,8 @@ def last_samples(recorder: Recorder) -> dict[frozenset[tuple[str, str]], float]:
 def shown(samples: dict[frozenset[tuple[str, str]], float], job: str) -> list[str]:
     """The samples of a job's last scrape; the peer's extra metrics only where they were asked for."""
     left_out = VARYING if JOBS[job][1].get("extra_scrape_metrics") else VARYING | EXTRA
-    if job in ABORTED:
-        left_out |= COUNTED
+    if job == "not_parsed":  # Prometheus counts the samples that come before what is wrong, once more
+        left_out |= {"scrape_samples_post_metric_relabeling"}
     return sorted(
         f"{sorted(labels)} {value:g}"
         for labels, value in samples.items()
