@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 # The sample at the end of most TimeSeries messages: field 2, its size; value: field 1; timestamp: field 2, 6 bytes.
@@ -21,14 +21,16 @@ _WIDTHS: Final = {1: 8, 5: 4}  # the fixed ones
 
 
 class Series:
-    """What was counted of one series: of an exposed one time stamp, as it is encoded, → samples; of a report all."""
+    """What was counted: of a report, one series, every sample with its time stamp as it is encoded; of a target's
+    exposed series, which share one object, time stamp → samples.
+    """
 
     __slots__ = ("exposed", "name", "reports", "stamps", "target")
 
-    def __init__(self, labels: dict[str, str], prefix: str) -> None:
-        self.exposed = labels["__name__"].startswith(prefix)
-        self.name = labels["__name__"]
-        self.target = labels.get("instance", "")
+    def __init__(self, name: str, target: str, *, exposed: bool) -> None:
+        self.name = name
+        self.target = target
+        self.exposed = exposed
         self.stamps: Counter[bytes] = Counter()
         self.reports: list[tuple[bytes, float]] = []
 
@@ -42,10 +44,15 @@ class Counting:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._known: dict[bytes, Series] = {}
+        self._exposed: dict[str, Series] = {}
 
-    def series(self) -> Iterator[Series]:
-        """All that were counted."""
-        return iter(self._known.values())
+    def reports(self) -> Iterator[Series]:
+        """All reports that were counted."""
+        return (one for one in self._known.values() if not one.exposed)
+
+    def exposed(self) -> Iterable[Series]:
+        """For each target its exposed series."""
+        return self._exposed.values()
 
     def add(self, message: bytes) -> int:
         """Count an uncompressed ``WriteRequest``; how many samples it has."""
@@ -83,7 +90,7 @@ class Counting:
         encoded = message[:size]
         series = self._known.get(encoded)
         if series is None:
-            series = self._known[encoded] = Series(dict(map(_label, labels)), self._prefix)
+            series = self._known[encoded] = self._counted(dict(map(_label, labels)))
         for sample in samples:
             found = {number: sample[start:end] for number, start, end in _fields(sample)}
             if series.exposed:
@@ -91,6 +98,16 @@ class Counting:
             else:
                 series.reports.append((found[2], struct.unpack("<d", found.get(1, bytes(8)))[0]))
         return len(samples)
+
+    def _counted(self, labels: dict[str, str]) -> Series:
+        """Where samples of the series with ``labels`` are counted."""
+        name, target = labels["__name__"], labels.get("instance", "")
+        if not name.startswith(self._prefix):
+            return Series(name, target, exposed=False)
+        found = self._exposed.get(target)
+        if found is None:
+            found = self._exposed[target] = Series(self._prefix, target, exposed=True)
+        return found
 
 
 def timestamp(encoded: bytes) -> int:

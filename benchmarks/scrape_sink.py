@@ -8,6 +8,7 @@ the epoch.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Final
 import cramjam
 import msgspec
 from scrape_bodies import PREFIX
-from scrape_counting import Counting, Series, timestamp
+from scrape_counting import Counting, timestamp
 from scrape_slots import missed_slots
 from talk import answer_commands
 
@@ -94,28 +95,27 @@ class Sink:
                 requests += 1
                 request_bytes += size
                 samples += found
-        return _summary(wanted, list(counting.series()), Counted(requests, request_bytes, samples))
+        return _summary(wanted, counting, Counted(requests, request_bytes, samples))
 
 
-def _summary(wanted: Count, series: list[Series], counted: Counted) -> Counted:
+def _summary(wanted: Count, counting: Counting, counted: Counted) -> Counted:
+    """``counted`` with what became of the scrapes."""
     targets = set(wanted.targets)
     inside = _Inside(wanted)
     scrapes = {target: set[int]() for target in targets}
-    samples = 0
     durations: list[float] = []
-    for one in series:
-        if one.target not in targets:
-            continue
-        if one.name == "scrape_duration_seconds":
-            durations += (value for stamp, value in one.reports if inside[stamp])
-        elif one.name == "up":
-            scrapes[one.target] |= {timestamp(stamp) for stamp, value in one.reports if value == 1}
-        elif one.exposed:
-            samples += sum(count for stamp, count in one.stamps.items() if inside[stamp])
-    found = sum(wanted.first <= stamp < wanted.last for stamps in scrapes.values() for stamp in stamps)
-    missed = sum(missed_slots(stamps, wanted.interval_ms, wanted.first, wanted.last) for stamps in scrapes.values())
+    for report in counting.reports():
+        if report.target in targets and report.name == "scrape_duration_seconds":
+            durations += (value for stamp, value in report.reports if inside[stamp])
+        elif report.target in targets and report.name == "up":
+            scrapes[report.target] |= {timestamp(stamp) for stamp, value in report.reports if value == 1}
+    stamps = (one.stamps.items() for one in counting.exposed() if one.target in targets)
     return msgspec.structs.replace(
-        counted, scrapes=found, samples_of_scrapes=samples, missed=missed, durations=sorted(durations)
+        counted,
+        scrapes=sum(wanted.first <= stamp < wanted.last for found in scrapes.values() for stamp in found),
+        samples_of_scrapes=sum(count for found in stamps for stamp, count in found if inside[stamp]),
+        missed=sum(missed_slots(found, wanted.interval_ms, wanted.first, wanted.last) for found in scrapes.values()),
+        durations=sorted(durations),
     )
 
 
@@ -178,4 +178,5 @@ async def _run() -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # millions of label sets to look through, and nothing that forms cycles
     asyncio.run(_run())

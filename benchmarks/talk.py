@@ -15,7 +15,7 @@ from typing import Final, Generic, Self, TypeVar
 import msgspec
 from processes import BenchError, ChildProcess
 
-ANSWER_LIMIT: Final = 180.0
+ANSWER_LIMIT: Final = 600.0
 """Seconds that a helper may take to start, and to answer."""
 
 R = TypeVar("R", bound=msgspec.Struct)
