@@ -48,7 +48,7 @@ class Dialer:
         """
         try:
             async with asyncio.timeout_at(deadline):
-                opened = await self._open(place)
+                opened = await self._open(place, deadline)
                 if isinstance(opened, NoAnswer):
                     return opened
                 return await self._speak(opened, place, context, lost)
@@ -57,22 +57,30 @@ class Dialer:
         except OSError as error:
             return NoAnswer(_problem(place, error))
 
-    async def _open(self, place: Place) -> socket.socket | NoAnswer:
+    async def _open(self, place: Place, deadline: float) -> socket.socket | NoAnswer:
         if place.unix_socket:
             return await _connect(socket.AF_UNIX, place.unix_socket)
         addresses = await self._resolver.resolve(place.host)
         if isinstance(addresses, str):
             return NoAnswer(addresses)
-        for address in addresses[:-1]:
+        loop = asyncio.get_running_loop()
+        for position, address in enumerate(addresses[:-1]):
+            # One that leads nowhere must leave time for the others.
+            share = (deadline - loop.time()) / (len(addresses) - position)
             try:
-                return await _connect_to(address, place.port)
-            except OSError:  # the last one's failure is the one that is told
+                async with asyncio.timeout(share):
+                    connected = await _connect_to(address, place.port)
+            except OSError:  # also its time is up; the last one's failure is the one that is told
                 continue
+            self._resolver.prefer(place.host, address)
+            return connected
         try:
-            return await _connect_to(addresses[-1], place.port)
+            connected = await _connect_to(addresses[-1], place.port)
         except BaseException:  # also when time is up: the name may have moved
             self._resolver.forget(place.host)
             raise
+        self._resolver.prefer(place.host, addresses[-1])
+        return connected
 
     async def _speak(
         self, opened: socket.socket, place: Place, context: ssl.SSLContext | None, lost: Callable[[Wire], None]

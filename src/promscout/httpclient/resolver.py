@@ -26,8 +26,8 @@ Address: TypeAlias = tuple[socket.AddressFamily, str]
 class Resolver:
     """Looks names up, one lookup per name at a time, in threads of its own so that a dead name server stops nothing.
 
-    Addresses are tried in the order that the system gives them. ``forget`` is for a name none of whose addresses
-    could be connected to.
+    Addresses come in the order that the system gives them, the one last connected to (``prefer``) first. ``forget`` is
+    for a name none of whose addresses could be connected to.
     """
 
     def __init__(self) -> None:
@@ -55,6 +55,13 @@ class Resolver:
     def forget(self, host: str) -> None:
         """Ask anew next time."""
         self._known.pop(host, None)
+
+    def prefer(self, host: str, address: Address) -> None:
+        """Name ``address``, which could be connected to, first as long as the others are known."""
+        known = self._known.get(host)
+        if known is not None and isinstance(known[1], tuple) and known[1][0] != address and address in known[1]:
+            others = tuple(other for other in known[1] if other != address)
+            self._known[host] = known[0], (address, *others)
 
     async def _look_up(self, host: str) -> tuple[Address, ...] | str:
         loop = asyncio.get_running_loop()

@@ -72,6 +72,17 @@ async def test_a_failure_is_kept_for_a_moment_only(names, now):
 
 
 @pytest.mark.real_time
+async def test_an_address_that_works_comes_first_from_then_on(names):
+    resolver = Resolver()
+    first, second = await resolver.resolve("a")
+    resolver.prefer("a", second)
+    assert await resolver.resolve("a") == (second, first)
+    resolver.prefer("a", (socket.AF_INET, "127.0.0.9"))
+    resolver.prefer("unknown", first)
+    assert await resolver.resolve("a") == (second, first)
+
+
+@pytest.mark.real_time
 async def test_what_is_forgotten_is_looked_up_again(names):
     resolver = Resolver()
     await resolver.resolve("a")
