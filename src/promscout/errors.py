@@ -5,7 +5,7 @@
     │   └── ConfigUnreadable   the file cannot be opened or read at all
     ├── InvalidValueError      one value of a configuration, before its place is known (also a ValueError)
     │   ├── LabelLimitError    a sample's labels exceed a limit of its job
-    │   └── scrape.histograms.BucketLimitError  a histogram has more buckets than a job allows
+    │   └── BucketLimitError   a native histogram has more buckets than its job allows
     ├── KubeError              the API server, or the way to it
     │   ├── ApiStatusError     it answered with a failure status (code, reason, message)
     │   │   └── ExpiredError   410 Gone or reason Expired: list again
@@ -73,6 +73,10 @@ class InvalidValueError(PromscoutError, ValueError):
 
 class LabelLimitError(InvalidValueError):
     """The labels of a sample are more, or longer, than its job allows: told apart because such scrapes are counted."""
+
+
+class BucketLimitError(InvalidValueError):
+    """A native histogram has more buckets than its job allows: told apart because such scrapes are counted."""
 
 
 class KubeError(PromscoutError):

@@ -7,9 +7,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promscout.errors import BucketLimitError
 from promscout.model.buckets import compact, counts, pack, reduce_resolution, validate
 from promscout.model.histogram import Histogram
-from promscout.scrape.histograms import BucketLimitError, HistogramLimits
+from promscout.scrape.histograms import HistogramLimits
 
 sides = st.dictionaries(st.integers(-40, 40), st.integers(0, 9), max_size=12)
 

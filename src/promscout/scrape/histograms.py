@@ -7,7 +7,7 @@ from typing import Final, Self
 
 import msgspec
 
-from promscout.errors import InvalidValueError
+from promscout.errors import BucketLimitError
 from promscout.model.buckets import reduce_resolution, validate
 from promscout.model.histogram import MAX_SCHEMA, MIN_SCHEMA, Histogram
 from promscout.scrape.config import ScrapeConfig
@@ -15,10 +15,6 @@ from promscout.scrape.config import ScrapeConfig
 _MAX_RESERVED_SCHEMA: Final = 52
 _NO_FACTOR: Final = 1.00271
 """Growth from bucket to bucket of the finest schema there is, rounded up."""
-
-
-class BucketLimitError(InvalidValueError):
-    """A histogram has more buckets than the configuration allows, and they cannot be merged any more."""
 
 
 class HistogramLimits(msgspec.Struct, frozen=True):

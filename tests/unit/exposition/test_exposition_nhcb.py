@@ -127,6 +127,11 @@ def test_a_line_about_a_metric_ends_a_histogram():
     assert [one.count for _, one in natives(converted(body))] == [1, 0]
 
 
+def test_a_comment_within_a_histogram_does_not_end_it():
+    body = b"# TYPE h histogram\nh_count 1\n# so be it\nh_sum 4\n"
+    assert natives(converted(body)) == [({"__name__": "h"}, histogram(1, count=1, total=4.0))]
+
+
 def test_a_body_without_histograms_is_given_back_as_it_is():
     exposition = parse(b"# TYPE g gauge\ng 1\n", Format.TEXT, convert_classic=True)
     assert exposition.histograms is None

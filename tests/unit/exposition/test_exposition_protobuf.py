@@ -249,6 +249,14 @@ def test_labels_are_those_of_the_series():
     )
 
 
+def test_fields_that_nobody_knows_and_fields_of_another_wire_type_are_passed_over():
+    metric = b"\x0a\x00" + b"\x12\x09\x09" + struct.pack("<d", 2.5) + b"\xa2\x06\x01x"
+    body = delimited(b"\x0a\x01m\x18\x01\x22" + bytes([len(metric)]) + metric + b"\x12\x02hi" + b"\x2d\0\0\0\0")
+    exposition = parse_protobuf(body, classic_too=False, keep_native=True)
+    assert exposition.values.tolist() == [2.5]
+    assert exposition.metadata == {"m": MetricMetadata("gauge", "hi")}
+
+
 @pytest.mark.parametrize("label", ["a", "__name__", ""])
 def test_labels_that_are_not_a_set_are_refused_when_they_are_asked_for(label):
     metric = family("m", GAUGE, {})

@@ -5,10 +5,10 @@ import math
 import msgspec
 import pytest
 
-from promscout.errors import InvalidValueError
+from promscout.errors import BucketLimitError, InvalidValueError
 from promscout.model.histogram import CUSTOM_BUCKETS_SCHEMA, Histogram, Span
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.histograms import BucketLimitError, HistogramLimits, schema_for_factor
+from promscout.scrape.histograms import HistogramLimits, schema_for_factor
 
 GOOD = Histogram(
     schema=1,
@@ -145,6 +145,14 @@ def test_a_histogram_that_contradicts_itself_is_refused(histogram, problem):
 def test_observations_that_are_no_numbers_are_in_no_bucket():
     histogram = changed(GOOD, count=20, sum=math.nan)
     assert HistogramLimits().admit(histogram) is histogram
+
+
+def test_a_schema_beyond_the_finest_is_merged_where_a_coarser_one_is_asked_for():
+    assert HistogramLimits(max_schema=0).admit(changed(GOOD, schema=9)).schema == 0
+    with pytest.raises(InvalidValueError):
+        HistogramLimits(max_schema=0).admit(changed(GOOD, schema=53))
+    with pytest.raises(InvalidValueError):
+        HistogramLimits(max_schema=8).admit(changed(GOOD, schema=9))
 
 
 @pytest.mark.parametrize(
