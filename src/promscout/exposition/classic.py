@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -19,16 +18,15 @@ _EMPTY_BUCKETS: Final = 2  # as many in a row are cheaper than another span
 
 
 class ClassicHistogram:
-    """Collects the parts of one classic histogram. What is wrong with them shows when it is converted.
+    """Collects the parts of one classic histogram, in any order. What is wrong shows when it is converted.
 
     Source: prometheus v3.x util/convertnhcb/convertnhcb.go TempHistogram.
     """
 
-    __slots__ = ("_bounds", "_count", "_counts", "_problem", "_sum")
+    __slots__ = ("_buckets", "_count", "_problem", "_sum")
 
     def __init__(self) -> None:
-        self._bounds: list[float] = []
-        self._counts: list[float] = []
+        self._buckets: dict[float, float] = {}
         self._count: float | None = None
         self._sum = 0.0
         self._problem = ""
@@ -37,23 +35,12 @@ class ClassicHistogram:
         """The cumulative count up to ``bound``, which is not NaN. Of the same bound again, the first counts."""
         if count < 0:
             self._refuse(f"bucket count must be non-negative: le={bound:g}, count={count:g}")
-            return
-        at = bisect_left(self._bounds, bound)
-        if at < len(self._bounds) and self._bounds[at] == bound:
-            return
-        before = self._counts[at - 1] if at else 0.0
-        after = self._counts[at] if at < len(self._counts) else math.inf
-        if count < before or count > after:
-            self._refuse(f"count is not cumulative: {count:g} at le={bound:g}")
-            return
-        self._bounds.insert(at, bound)
-        self._counts.insert(at, count)
+        self._buckets.setdefault(bound, count)
 
     def set_count(self, count: float) -> None:
         """The number of observations."""
         if count < 0:
             self._refuse(f"count must be non-negative: count={count:g}")
-            return
         self._count = count
 
     def set_sum(self, total: float) -> None:
@@ -68,15 +55,17 @@ class ClassicHistogram:
         """
         if self._problem:
             raise InvalidValueError(self._problem)
-        bounds, cumulative = self._bounds[:], self._counts[:]
+        bounds = sorted(self._buckets)
+        cumulative = [self._buckets[bound] for bound in bounds]
         count = self._count if self._count is not None else (cumulative[-1] if cumulative else 0.0)
         if not bounds or bounds[-1] != math.inf:
             bounds.append(math.inf)
             cumulative.append(count)
+        for bound, (before, after) in zip(bounds[1:], pairwise(cumulative), strict=True):
+            if after < before:
+                raise InvalidValueError(f"count is not cumulative: {after:g} < {before:g} at le={bound:g}")
         if count != cumulative[-1]:
-            raise InvalidValueError(f"count mismatch: count={count:g} != le={bounds[-1]:g} count={cumulative[-1]:g}")
-        if len(cumulative) > 1 and cumulative[-1] < cumulative[-2]:
-            raise InvalidValueError(f"count is not cumulative: count={count:g} < le={bounds[-2]:g}")
+            raise InvalidValueError(f"count mismatch: count={count:g} != le=+Inf count={cumulative[-1]:g}")
         is_float = not all(map(_is_integer, cumulative))
         buckets = _differences(cumulative if is_float else list(map(int, cumulative)))
         histogram = Histogram(

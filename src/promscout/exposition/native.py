@@ -33,7 +33,7 @@ def read_native(message: Any, *, is_gauge: bool) -> Histogram:  # noqa: ANN401
         schema=message.schema,
         is_float=is_float,
         count=message.sample_count_float if is_float else message.sample_count,
-        sum=NORMAL_NAN if math.isnan(message.sample_sum) else message.sample_sum,
+        sum=read_sum(message),
         zero_threshold=message.zero_threshold,
         zero_count=message.zero_count_float if is_float else message.zero_count,
         positive_spans=_spans(message.positive_span),
@@ -44,6 +44,12 @@ def read_native(message: Any, *, is_gauge: bool) -> Histogram:  # noqa: ANN401
     )
     check_spans(histogram)
     return compact(histogram)
+
+
+def read_sum(message: Any) -> float:  # noqa: ANN401
+    """The sum of a histogram; a NaN has the bits of ``NORMAL_NAN_BITS``."""
+    total: float = message.sample_sum
+    return NORMAL_NAN if math.isnan(total) else total
 
 
 def read_exemplar(message: Any) -> Exemplar | None:  # noqa: ANN401 - an Exemplar message

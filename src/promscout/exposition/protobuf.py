@@ -15,7 +15,7 @@ from promscout.exposition.classic import ClassicHistogram
 from promscout.exposition.client_model import MetricFamily
 from promscout.exposition.columns import canonical, timestamp_column
 from promscout.exposition.lexer import Metadata, is_utf8
-from promscout.exposition.native import is_native, read_exemplar, read_native
+from promscout.exposition.native import is_native, read_exemplar, read_native, read_sum
 from promscout.exposition.numbers import format_open_metrics_float
 from promscout.exposition.samples import ExposedHistograms, Exposition
 from promscout.exposition.series import finish_labels
@@ -283,7 +283,7 @@ class _SeriesOf:
 def _converted(histogram: Any, *, is_gauge: bool) -> Histogram:  # noqa: ANN401
     collected = ClassicHistogram()
     collected.set_count(histogram.sample_count_float or float(histogram.sample_count))
-    collected.set_sum(histogram.sample_sum)
+    collected.set_sum(read_sum(histogram))
     for bucket in histogram.bucket:
         if math.isnan(bucket.upper_bound):
             raise InvalidValueError("bucket boundary must not be NaN")

@@ -223,7 +223,9 @@ def test_a_nan_never_looks_like_a_staleness_marker():
         family("h", HISTOGRAM, {"histogram": NATIVE | {"sample_sum": marker}}),
     )
     assert exposition.values.view(np.uint64).tolist() == [NORMAL_NAN_BITS]
-    assert struct.pack("<d", one_native(exposition).sum) == struct.pack("<Q", NORMAL_NAN_BITS)
+    classic = family("h", HISTOGRAM, {"histogram": CLASSIC | {"sample_sum": marker}})
+    for histogram in (one_native(exposition), one_native(parsed(classic, convert_classic=True))):
+        assert struct.pack("<d", histogram.sum) == struct.pack("<Q", NORMAL_NAN_BITS)
 
 
 def test_metadata_is_that_of_families_with_metrics():
