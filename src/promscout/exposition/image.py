@@ -50,6 +50,7 @@ class TextImage:
         """The image of ``body``, which ``exposition`` was read from; None where lines are written in unusual ways."""
         if exposition.exemplars or exposition.histograms is not None or not exposition.keys:
             return None
+        body = _with_last_line_feed(body)
         ends = _line_ends(body)
         starts = _starts(ends)
         data = np.frombuffer(body, np.uint8)
@@ -94,18 +95,19 @@ class TextImage:
 
         False, and nothing changes, where it is not, or where its numbers are written in unusual ways.
         """
+        body = _with_last_line_feed(body)
         if body == self._body:
             return True
         ends = self._ends
         changed = self._changed_in_place(body) if len(body) == len(self._body) else None
-        if changed is None:
+        if changed is None:  # also where as many bytes are gone as there are new ones
             ends = _line_ends(body)
             changed = self._changed(body, ends)
             if changed is None:
                 return False
         rows = self._rows[changed]
         begins = _starts(ends, rows) + self._heads[changed]
-        text = _gather(np.frombuffer(body, np.uint8), begins, ends[rows] - begins + 1, missing_end=True)
+        text = _gather(np.frombuffer(body, np.uint8), begins, ends[rows] - begins + 1)
         stamped = None if self._stamped is None else self._stamped[changed]
         if not self._read(text, changed, stamped):
             return False
@@ -115,7 +117,7 @@ class TextImage:
     def _changed_in_place(self, body: bytes) -> _Places | None:
         """The samples whose tails differ, if every line is where it was; None if something else differs, too."""
         before = np.frombuffer(self._body, np.uint8)
-        places = np.flatnonzero(before != np.frombuffer(body, np.uint8))
+        places = (before != np.frombuffer(body, np.uint8)).nonzero()[0]
         if not len(places):
             return places
         ends = self._ends[self._rows]
@@ -136,7 +138,7 @@ class TextImage:
         if len(ends) != len(self._ends):
             return None
         starts, old_starts = _starts(ends), _starts(self._ends)
-        lines = np.flatnonzero(ends - starts != self._ends - old_starts)
+        lines = (ends - starts != self._ends - old_starts).nonzero()[0]
         resized = self._rows.searchsorted(lines)
         if not len(lines) or resized[-1] == len(self._rows) or (self._rows[resized] != lines).any():
             return None  # a comment has another length
@@ -145,8 +147,8 @@ class TextImage:
         if (begins >= ends[lines]).any():
             return None
         aligned = self._aligned(body, (begins, ends[lines]), (old_starts[lines] + heads, self._ends[lines]))
-        changed = self._changed_in_place(aligned) if len(aligned) == len(self._body) else None
-        return None if changed is None else np.union1d(changed, resized)
+        changed = self._changed_in_place(aligned)
+        return None if changed is None else np.concatenate((changed, resized))  # no sample is in both
 
     def _aligned(self, body: bytes, new: tuple[_Places, _Places], old: tuple[_Places, _Places]) -> bytes:
         """``body`` with the old tails in place of the ``new`` ones, so that every line is where it was."""
@@ -177,10 +179,14 @@ class TextImage:
         return True
 
 
+def _with_last_line_feed(body: bytes) -> bytes:
+    return body if body.endswith(b"\n") else body + b"\n"
+
+
 def _line_ends(body: bytes) -> _Places:
-    """Where the lines of ``body`` end, also the last one if it lacks its line feed."""
-    ends = np.flatnonzero(np.frombuffer(body, np.uint8) == _LINE_FEED)
-    return ends if body.endswith(b"\n") else np.append(ends, len(body))
+    """Where the lines of ``body`` end."""
+    ends: _Places = (np.frombuffer(body, np.uint8) == _LINE_FEED).nonzero()[0]
+    return ends
 
 
 def _starts(ends: _Places, rows: _Places | None = None) -> _Places:
@@ -191,8 +197,7 @@ def _starts(ends: _Places, rows: _Places | None = None) -> _Places:
         starts[1:] = ends[:-1] + 1
         return starts
     starts = ends[rows - 1] + 1
-    if len(rows) and rows[0] == 0:
-        starts[0] = 0
+    starts[rows == 0] = 0
     return starts
 
 
@@ -206,18 +211,15 @@ def _firsts(numbers: _Places) -> NDArray[np.bool_]:
 
 def _gathered(data: NDArray[np.uint8], begins: _Places, sizes: _Places) -> NDArray[np.uint8]:
     shifts = begins.copy()
-    shifts[1:] -= np.cumsum(sizes)[:-1]
-    places = np.repeat(shifts, sizes)
+    shifts[1:] -= sizes.cumsum()[:-1]
+    places = shifts.repeat(sizes)
     places += np.arange(len(places))
-    return data.take(places, mode="clip")  # the line feed that the last line may lack
+    return data[places]
 
 
-def _gather(data: NDArray[np.uint8], begins: _Places, sizes: _Places, *, missing_end: bool = False) -> bytes:
-    """The bytes from each of ``begins`` on, ``sizes`` of them. With ``missing_end`` a line feed ends them."""
-    text = _gathered(data, begins, sizes)
-    if missing_end:
-        text[-1] = _LINE_FEED
-    return text.tobytes()
+def _gather(data: NDArray[np.uint8], begins: _Places, sizes: _Places) -> bytes:
+    """The bytes from each of ``begins`` on, ``sizes`` of them."""
+    return _gathered(data, begins, sizes).tobytes()
 
 
 def _joined_keys(keys: list[bytes]) -> bytes:

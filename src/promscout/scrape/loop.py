@@ -147,7 +147,7 @@ class ScrapeLoop:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self.scrapes and self._last is not None:
-            self._context.metrics.interval_length(str(self._interval)).observe(started - self._last)
+            self._context.metrics.interval_length(self._interval).observe(started - self._last)
         self._last = started
         self._context.metrics.started(started - self._schedule.at)
         timestamp_ms = self._schedule.timestamp(self._context.clock.now_ms())
@@ -180,10 +180,10 @@ class ScrapeLoop:
             fetched: Fetched | FetchFailed = FetchFailed(refused)
         else:
             fetched = await self._options.transport.fetch(self.target, self._timeout)
-        duration = loop.time() - started
         if self._appender is None:
             self._appender = LoopAppender(self.target, self.target.digest, self._context)
         outcome = self._appender.append(fetched, self._options, timestamp_ms)
+        duration = loop.time() - started
         report = Report(
             start_ms,
             duration,

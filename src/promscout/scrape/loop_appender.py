@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from promscout.errors import ExpositionError, InvalidValueError
+from promscout.errors import BucketLimitError, ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
 from promscout.exposition.samples import MetricMetadata
 from promscout.model.names import NameValidation
@@ -14,7 +14,7 @@ from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
 from promscout.scrape.columns import Refused
 from promscout.scrape.config import ScrapeConfig
-from promscout.scrape.histograms import BucketLimitError, HistogramLimits
+from promscout.scrape.histograms import HistogramLimits
 from promscout.scrape.label_limits import LabelLimits
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
 from promscout.scrape.own_times import OwnTimes

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from promscout.model.duration import Duration
 from promscout.scrape.own_times import Admitted
 
 LATE: Final = 0.05
@@ -74,7 +76,9 @@ class ScrapeMetrics:
             registry=registry,
         )
         # Looking a child up costs more than observing it, and there are few intervals.
-        self.interval_length = lru_cache(interval_length.labels)
+        self.interval_length: Callable[[Duration], Summary] = lru_cache(
+            lambda interval: interval_length.labels(str(interval))
+        )
         self.body_too_large = Counter(
             "prometheus_target_scrapes_exceeded_body_size_limit",
             "Total number of scrapes that hit the body size limit.",
