@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from promscout.errors import ExpositionError
 from promscout.exposition.image import TextImage
+from promscout.exposition.openmetrics import parse_openmetrics
 from promscout.exposition.samples import NO_TIMESTAMP
 from promscout.exposition.text import parse_text
 
@@ -48,9 +49,9 @@ def bodies(draw):
     return found
 
 
-def parsed(body):
+def parsed(body, parse=parse_text):
     with suppress(ExpositionError):
-        return parse_text(body)
+        return parse(body)
     return None
 
 
@@ -67,10 +68,21 @@ def same(one, other):
 @example([b"a 1\n", b"a 1"])
 @example([b"a -0\n", b"a 0\n", b"a -0\n"])
 def test_a_body_that_is_taken_says_what_parsing_it_says(sequence):
+    check(sequence, parse_text)
+
+
+@given(bodies().map(lambda sequence: [body.removesuffix(b"\n") + b"\n# EOF\n" for body in sequence]))
+@example([b"a 1 5\n# EOF\n", b"a 1 6\n# EOF\n"])
+@example([b"a 1\tb 1\n# EOF\n", b"a 2\n# EOF\n"])
+def test_so_does_a_body_of_openmetrics(sequence):
+    check(sequence, parse_openmetrics)
+
+
+def check(sequence, parse):
     image = None
     for body in sequence:
         if image is not None and image.update(body):
-            exposition = parsed(body)
+            exposition = parsed(body, parse)
             assert exposition is not None
             assert image.keys() == exposition.keys
             assert same(image.values, exposition.values)
@@ -81,7 +93,7 @@ def test_a_body_that_is_taken_says_what_parsing_it_says(sequence):
                 found = exposition.timestamps
                 assert np.array_equal(stamps, np.full(len(stamps), NO_TIMESTAMP) if found is None else found)
             continue
-        exposition = parsed(body)
+        exposition = parsed(body, parse)
         image = None if exposition is None else TextImage.of(body, exposition)
         if image is not None:
             assert image.keys() == exposition.keys
@@ -131,3 +143,14 @@ def test_anything_else_is_not_taken_and_changes_nothing(after):
     assert image.keys() == [b"a", b"b"]
     assert image.update(b"a 1\nb 3\n")
     assert list(image.values) == [1, 3]
+
+
+def test_openmetrics_is_taken_but_for_time_stamps_which_are_in_seconds_there():
+    image = TextImage.of(b"a 1\n# EOF\n", parse_openmetrics(b"a 1\n# EOF\n"))
+    assert image is not None
+    assert image.update(b"a 25\n# EOF\n")
+    assert image.values.tolist() == [25]
+    assert not image.update(b"a 25 5\n# EOF\n")
+    assert not image.update(b'a 25 # {b="c"} 1\n# EOF\n')
+    stamped = b"a 1 1700000000\n# EOF\n"
+    assert TextImage.of(stamped, parse_openmetrics(stamped)) is None

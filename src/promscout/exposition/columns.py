@@ -55,6 +55,7 @@ def read_all(
     *,
     labels_of: LabelsOf = parse_series,
     help_text: HelpText = unescape_help,
+    in_seconds: bool = False,
 ) -> Exposition:
     """What an exact reader finds, by its ``next_entry``; the other arguments are Exposition's."""
     samples: list[Sample] = []
@@ -75,7 +76,16 @@ def read_all(
     values = canonical(np.array([sample.value for sample in samples], dtype=np.float64))
     keys = [sample.key for sample in samples]
     stamps = timestamp_column(timestamps, len(samples))
-    return Exposition(keys, values, stamps, metadata, exemplars=exemplars, labels_of=labels_of, help_text=help_text)
+    return Exposition(
+        keys,
+        values,
+        stamps,
+        metadata,
+        exemplars=exemplars,
+        labels_of=labels_of,
+        help_text=help_text,
+        in_seconds=in_seconds,
+    )
 
 
 def canonical(values: NDArray[np.float64]) -> NDArray[np.float64]:

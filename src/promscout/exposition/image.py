@@ -50,6 +50,8 @@ class TextImage:
         """The image of ``body``, which ``exposition`` was read from; None where lines are written in unusual ways."""
         if exposition.exemplars or exposition.histograms is not None or not exposition.keys:
             return None
+        if exposition.in_seconds and exposition.timestamps is not None:
+            return None  # an update takes time stamps for milliseconds
         body = _with_last_line_feed(body)
         ends = _line_ends(body)
         starts = _starts(ends)

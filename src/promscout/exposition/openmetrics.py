@@ -7,7 +7,7 @@ have one; for everything else, the exact reader of :mod:`promscout.exposition.op
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from promscout.exposition.columns import UnusualError, numbers, read_all, rememb
 from promscout.exposition.lexer import Metadata, is_utf8, unquote
 from promscout.exposition.openmetrics_lexer import OpenMetricsReader, metadata_problem
 from promscout.exposition.openmetrics_series import parse_openmetrics_series
-from promscout.exposition.samples import Exposition, exemplar_of
+from promscout.exposition.samples import Exposition, HelpText, LabelsOf, exemplar_of
 from promscout.exposition.series import unescape
 from promscout.model.histogram import Exemplar
 
@@ -41,9 +41,16 @@ def parse_openmetrics(body: bytes) -> Exposition:
 
 def parse_exactly(body: bytes) -> Exposition:
     """Like :func:`parse_openmetrics`, by the exact reader, at ten times the cost."""
-    return read_all(OpenMetricsReader(body).next_entry, labels_of=parse_openmetrics_series, help_text=unescape)
+    return read_all(OpenMetricsReader(body).next_entry, **_DIALECT)
 
 
+class _Dialect(TypedDict):
+    labels_of: LabelsOf
+    help_text: HelpText
+    in_seconds: bool
+
+
+_DIALECT: Final = _Dialect(labels_of=parse_openmetrics_series, help_text=unescape, in_seconds=True)
 _HASH: Final = b"#"[0]
 _EOF: Final = b"\n# EOF"
 _FAR: Final = 1e18  # milliseconds; the exact reader knows what becomes of more
@@ -78,8 +85,7 @@ def _parse_common(body: bytes) -> Exposition:
         timestamps,
         metadata,
         exemplars=_exemplars(exemplars) if exemplars else (),
-        labels_of=parse_openmetrics_series,
-        help_text=unescape,
+        **_DIALECT,
     )
 
 

@@ -124,6 +124,7 @@ class Exposition:
     formats it is the series text as it stands in the body. ``labels_of`` understands it. ``values[i]`` is the sample's
     value. ``timestamps`` are milliseconds since the epoch, ``NO_TIMESTAMP`` for samples without, or None when none
     has one. ``exemplars`` are pairs of a sample's index and an exemplar, in rising order.
+    ``in_seconds`` says that the body has seconds where ``timestamps`` has milliseconds.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Exposition:
         histograms: ExposedHistograms | None = None,
         labels_of: LabelsOf = parse_series,
         help_text: HelpText = unescape_help,
+        in_seconds: bool = False,
     ) -> None:
         self.keys = keys
         self.values = values
@@ -144,6 +146,7 @@ class Exposition:
         self.exemplars = exemplars
         self.histograms = histograms
         self.labels_of = labels_of
+        self.in_seconds = in_seconds
         self.metadata_lines = MetadataLines(metadata_lines, help_text)
 
     def __len__(self) -> int:
@@ -166,6 +169,7 @@ class Exposition:
             histograms=histograms,
             labels_of=self.labels_of,
             help_text=self.metadata_lines.help_text,
+            in_seconds=self.in_seconds,
         )
 
     def type_at(self, index: int) -> str:
