@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
-from e2e.promscout_process import until
+from e2e.promscout_process import Promscout, until
 from peers import Prometheus
 from promscout.errors import ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import ScrapeProtocol, accept_header, format_of
@@ -169,9 +169,9 @@ class Stored:
         return self._samples.get(job, {}).get(labels, {}).get(when) == value
 
 
-async def scraped(peer, asked, cases):
-    """Waits until each target was scraped three times, so that two scrapes are stored."""
-    await until(lambda: all(asked[str(number)] >= 3 for number in range(len(cases))), 40, "three scrapes of each")
+async def scraped(asked, cases, times):
+    """Waits until each target was scraped so many times, so that all scrapes but the last are stored."""
+    await until(lambda: all(asked[str(number)] >= times for number in range(len(cases))), 40, "scrapes of each")
     await until(lambda: len(asked) == len(cases) + len(ASKED), 10, "all headers")
 
 
@@ -236,7 +236,7 @@ async def peer_and_cases(peers_dir, tmp_path):
     async with exporter(cases, asked) as address:
         config = configuration(cases, address)
         async with Prometheus(peers_dir, tmp_path, config, "--enable-feature=exemplar-storage") as peer:
-            await scraped(peer, asked, cases)
+            await scraped(asked, cases, times=3)
             yield peer, cases, asked, address, now
 
 
@@ -262,3 +262,27 @@ async def test_every_body_means_what_it_means_to_prometheus(peer_and_cases):
     assert sum(not up for number in range(len(cases)) for _, up in stored.scrapes(str(number))) > 200
     assert len(stored.exemplars) > 10
     assert len(stored.metadata) > 40
+
+
+async def test_the_same_scrapes_work_with_as_many_samples(peers_dir, tmp_path):
+    now = int(time.time() * 1000)
+    cases = [case.served(now) for case in CASES if case.first == case.then]
+    theirs, ours = Counter(), Counter()
+    async with (
+        exporter(cases, theirs) as their_address,
+        exporter(cases, ours) as our_address,
+        Prometheus(peers_dir, tmp_path, configuration(cases, their_address)) as peer,
+        Promscout(tmp_path, configuration(cases, our_address)) as agent,
+    ):
+        await scraped(theirs, cases, times=2)
+        await scraped(ours, cases, times=2)
+        up = {one["metric"]["job"]: one["value"][1] == "1" for one in await peer.query("up")}
+        counts = {one["metric"]["job"]: int(one["value"][1]) for one in await peer.query("scrape_samples_scraped")}
+        expected = {job: up[job] and counts[job] for job in up if job not in ASKED}
+        found = {
+            one["scrapePool"]: one["health"] == "up" and one["lastScrapeSamples"]
+            for one in (await agent.targets())["activeTargets"]
+        }
+    wrong = {job: (cases[int(job)], found[job], expected[job]) for job in expected if found[job] != expected[job]}
+    assert not wrong, "\n".join(str(one) for one in wrong.values())
+    assert {name: ours[name] for name in ASKED} == {name: theirs[name] for name in ASKED}
