@@ -12,7 +12,7 @@ import cramjam
 import pytest
 from aiohttp import ClientSession, web
 
-from e2e.promscout_process import until
+from e2e.promscout_process import Promscout, until
 from harness.messages import (
     COUNTER,
     GAUGE,
@@ -377,3 +377,34 @@ async def test_prometheus_receives_the_histograms_and_exemplars_that_were_sent(p
             "exemplars": [{"labels": {"trace_id": "e4b9"}, "value": "0.25", "timestamp": now / 1000}],
         }
     ]
+
+
+async def test_what_is_scraped_from_protobuf_bodies_arrives_at_a_receiver(peers_dir, tmp_path):
+    jobs = [job for job in JOBS if not job.startswith("bad") and isinstance(read(job, ""), dict)]
+    asked = Counter()
+    async with (
+        exporter(asked) as address,
+        Prometheus(peers_dir, tmp_path, {}, *FLAGS) as receiver,
+    ):
+        config = configuration(address)
+        config["global"]["scrape_native_histograms"] = True
+        config["remote_write"] = [{"url": receiver.remote_write_url, "send_native_histograms": True}]
+        async with Promscout(tmp_path, config):
+            await until(lambda: all(asked[job] >= 2 for job in jobs), 20, "two scrapes of each")
+
+            async def arrived():
+                return {one["metric"]["job"] for one in await receiver.query("up == 1")} >= set(jobs)
+
+            await until(arrived, 20, "samples of all jobs")
+            stored = await stored_of(receiver)
+    wrong = {job: found for job in jobs if (found := list(differences(sent(job, address), stored.get(job, {}))))}
+    assert not wrong, "\n".join(f"{job}: {one}" for job, found in wrong.items() for one in found)
+
+
+def sent(job, instance):
+    """What a job exposes, as far as remote write 1.0 has it: not the histograms with custom buckets."""
+    return {
+        labels: value
+        for labels, value in read(job, instance).items()
+        if not (isinstance(value, Histogram) and value.has_custom_buckets)
+    }

@@ -134,7 +134,9 @@ class _Reader:
         histograms = None
         if self._native:
             stamps = timestamp_column(self._native_timestamps, len(self._native))
-            histograms = ExposedHistograms(self._native_keys, self._native, stamps, self._native_exemplars)
+            histograms = ExposedHistograms(
+                self._native_keys, self._native, stamps, self._native_exemplars, decode_series
+            )
         return Exposition(
             self._keys,
             canonical(np.array(self._values, dtype=np.float64)),

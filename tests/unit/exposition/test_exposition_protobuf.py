@@ -132,6 +132,7 @@ def test_a_native_histogram_of_integers_is_read_without_its_empty_buckets():
     exposition = parsed(family("h", HISTOGRAM, {"label": {"a": "1"}, "histogram": NATIVE}))
     assert len(exposition) == 0
     assert exposition.histograms.keys == [encode_label_set([("__name__", "h"), ("a", "1")])]
+    assert exposition.histograms.series(0) == (("__name__", "h"), ("a", "1"))
     assert exposition.histograms.timestamps is None
     assert one_native(exposition) == Histogram(
         schema=3,
