@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit fuzz lint peers bench-discovery bench-relabel bench-scrape clean
+.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ unit: $(VENV)/.dev  ## the quick tests: no other programs
 fuzz: $(VENV)/.dev requirements/fuzz.txt  ## a million made-up bodies for the parsers (ARGS: flags of libFuzzer, a corpus)
 	@$(PIP) install --require-hashes -r requirements/fuzz.txt
 	@mkdir -p .cache/fuzz && cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/exposition.py $(or $(ARGS),-atheris_runs=1000000)
+
+fuzz-protobuf: $(VENV)/.dev requirements/fuzz.txt  ## the same for protobuf bodies and histograms
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@mkdir -p .cache/fuzz && cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/protobuf.py $(or $(ARGS),-atheris_runs=1000000)
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict and the layer contracts
 	@echo "== ruff"
