@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import yarl
@@ -25,12 +24,16 @@ from promscout.httpclient.oauth2 import TokenSource
 from promscout.httpclient.proxy import ProxyChoice
 from promscout.httpclient.resolver import shared_resolver
 from promscout.httpclient.secret import URL
+from promscout.httpclient.streams import (
+    answer_problem,
+    certificate_problem,
+    target_of,
+    time_limits,
+    whole_answer,
+)
 from promscout.httpclient.tls_context import HTTP1, HTTP2, TLSContext
 
 T = TypeVar("T")
-
-CONNECT_TIMEOUT: Final = 30.0
-"""Seconds to connect, when the caller sets no time limit of its own."""
 
 
 class HTTPClient:
@@ -145,13 +148,13 @@ class HTTPClient:
             self._send,
             self._session,
             method,
-            _target(url),
+            target_of(url),
             headers or {},
             params=params,
             data=data,
             auto_decompress=auto_decompress,
             skip_auto_headers=() if auto_decompress else ("Accept-Encoding",),
-            timeout=_timeout(timeout),
+            timeout=time_limits(timeout),
         )
         credential = (
             Credential() if "Authorization" in CIMultiDict(headers or {}) else await self._credentials.credential()
@@ -230,7 +233,7 @@ class HTTPClient:
                 skip_auto_headers=("Accept-Encoding",),
             )
             async with response:
-                return await _whole(response, order)
+                return await whole_answer(response, order)
 
     async def _again(
         self,
@@ -293,10 +296,10 @@ class HTTPClient:
                 **options,
             )
         except aiohttp.ClientConnectorCertificateError as error:
-            raise aiohttp.ClientConnectionError(_certificate_problem(error)) from error
+            raise aiohttp.ClientConnectionError(certificate_problem(error)) from error
         except aiohttp.ClientResponseError as error:
             # Such errors carry the headers of the request, with credentials, into every log that shows them whole.
-            raise aiohttp.ClientError(_answer_problem(error)) from None
+            raise aiohttp.ClientError(answer_problem(error)) from None
         except aiohttp.ClientError:
             raise
         except ValueError as error:
@@ -315,42 +318,3 @@ class HTTPClient:
             credentials = basic_header(proxy.user, proxy.password or "")
             (for_tunnel if target.scheme == "https" else headers)["Proxy-Authorization"] = credentials
         return proxy.with_user(None), for_tunnel
-
-
-async def _whole(response: aiohttp.ClientResponse, order: Order) -> Answer:
-    limit = order.body_limit(response.status)
-    chunks, size = [], 0
-    while size <= limit and (chunk := await response.content.readany()):
-        chunks.append(chunk)
-        size += len(chunk)
-    if size > limit:
-        response.close()
-    return Answer(response.status, response.reason or "", response.raw_headers, b"".join(chunks), size <= limit)
-
-
-def _target(url: str | URL | yarl.URL) -> yarl.URL:
-    if isinstance(url, yarl.URL):
-        return url
-    try:
-        return yarl.URL(url.reveal() if isinstance(url, URL) else url)
-    except ValueError as error:
-        raise aiohttp.ClientError(f"not a valid URL: {error}") from None
-
-
-def _timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.ClientTimeout:
-    if isinstance(timeout, aiohttp.ClientTimeout):
-        return timeout
-    return aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
-
-
-def _certificate_problem(error: aiohttp.ClientConnectorCertificateError) -> str:
-    cause = error.certificate_error
-    reason = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
-    return f"the certificate of {error.host}:{error.port} is not accepted: {reason}"
-
-
-def _answer_problem(error: aiohttp.ClientResponseError) -> str:
-    if isinstance(error, aiohttp.TooManyRedirects):
-        return f"stopped after {MAX_REDIRECTS} redirects"
-    who = "the proxy" if isinstance(error, aiohttp.ClientHttpProxyError) else "the server"
-    return f"{who} answered {error.status} {error.message}"

@@ -8,7 +8,7 @@ import pytest
 from promscout.httpclient import connections
 from promscout.httpclient.answer import ERROR_BODY_LIMIT, HEADER_LIMIT, Answer, NoAnswer
 from promscout.httpclient.client import HTTPClient
-from promscout.httpclient.config import Authorization, Header, HTTPClientConfig, Secret
+from promscout.httpclient.config import URL, Authorization, Header, HTTPClientConfig, Secret
 from promscout.model.frozendict import FrozenDict
 from unit.httpclient.raw_server import always, answer, raw_server
 
@@ -369,3 +369,27 @@ async def test_failures_leave_no_garbage_behind(free_port):
         finally:
             gc.enable()
     assert found < 10
+
+
+async def test_a_proxy_is_asked_where_one_is_configured_and_the_limit_holds():
+    async with raw_server(always(answer(b"x" * 100_000))) as proxy:
+        url = URL.parse(proxy.url.replace("//", "//u:p@"))
+        async with client_for(proxy_url=url, no_proxy="127.0.0.1", bearer_token=Secret("t")) as client:
+            outcome = await fetch(client, "http://target.invalid/metrics", limit=1 << 20)
+            assert outcome.body == b"x" * 100_000
+            assert not (await fetch(client, "http://target.invalid/metrics", limit=10)).complete
+            assert (await fetch(client, proxy.url + "/direct")).complete
+    assert proxy.requests[0].startswith(b"GET http://target.invalid/metrics HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic dTpw\r\n" in proxy.requests[0]
+    assert b"Authorization: Bearer t\r\n" in proxy.requests[0]
+    assert proxy.requests[-1].startswith(b"GET /direct HTTP/1.1\r\n")
+    assert b"Proxy-Authorization" not in proxy.requests[-1]
+
+
+async def test_a_proxy_that_hangs_ends_at_the_deadline():
+    async def script(peer):
+        await peer.request()
+        await asyncio.Event().wait()
+
+    async with raw_server(script) as proxy, client_for(proxy_url=URL.parse(proxy.url)) as client:
+        assert (await fetch(client, "http://target.invalid/", within=0.1)).timed_out
