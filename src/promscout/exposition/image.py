@@ -20,7 +20,8 @@ _LINE_FEED: Final = 0x0A
 _BLANK: Final = 0x20
 _HASH: Final = 0x23
 _DECODE: Final = msgspec.json.Decoder(list[float | None]).decode
-_NUMBER_BYTES: Final = b"0123456789+-.eE"
+_PLAIN_BYTES: Final = b"0123456789.\n"
+_NUMBER_BYTES: Final = _PLAIN_BYTES + b"+-eE"
 _LONGEST_TIMESTAMP: Final = 18  # digits that surely fit into 64 bits
 
 _Places = NDArray[np.intp]
@@ -33,14 +34,15 @@ class TextImage:
     a further body in which nothing but tails differs.
     """
 
-    __slots__ = ("_body", "_ends", "_heads", "_rows", "_stamped", "_timestamps", "_values")
+    __slots__ = ("_body", "_ends", "_rows", "_stamped", "_tail_begins", "_tail_ends", "_timestamps", "_values")
 
-    def __init__(self, body: bytes, exposition: Exposition, ends: _Places, rows: _Places, heads: _Places) -> None:
+    def __init__(self, body: bytes, exposition: Exposition, ends: _Places, rows: _Places, begins: _Places) -> None:
         stamps = exposition.timestamps
         self._body = body
         self._ends = ends  # where each line ends
         self._rows = rows  # which lines are samples
-        self._heads = heads  # bytes of each sample's line before its tail
+        self._tail_begins = begins
+        self._tail_ends = ends[rows]
         self._values = exposition.values
         self._timestamps = stamps
         self._stamped = None if stamps is None else stamps != NO_TIMESTAMP  # None: none has a time stamp
@@ -70,7 +72,7 @@ class TextImage:
         blanks = np.count_nonzero(_gathered(data, begins + heads, tails) == _BLANK)
         if blanks != (0 if stamps is None else np.count_nonzero(stamps != NO_TIMESTAMP)):
             return None
-        return cls(body, exposition, ends, rows, heads)
+        return cls(body, exposition, ends, rows, begins + heads)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -87,10 +89,8 @@ class TextImage:
 
     def keys(self) -> list[bytes]:
         """The series texts of the body, made at each call."""
-        starts, body = _starts(self._ends)[self._rows], self._body
-        return [
-            body[start : start + head - 1] for start, head in zip(starts.tolist(), self._heads.tolist(), strict=True)
-        ]
+        body, begins, stops = self._body, _starts(self._ends)[self._rows], self._tail_begins - 1
+        return [body[start:stop] for start, stop in zip(begins.tolist(), stops.tolist(), strict=True)]
 
     def update(self, body: bytes) -> bool:
         """Take ``body`` as the last one if it is the one before with other numbers.
@@ -100,55 +100,52 @@ class TextImage:
         body = _with_last_line_feed(body)
         if body == self._body:
             return True
-        ends = self._ends
+        ends, begins, tail_ends = self._ends, self._tail_begins, self._tail_ends
         changed = self._changed_in_place(body) if len(body) == len(self._body) else None
         if changed is None:  # also where as many bytes are gone as there are new ones
             ends = _line_ends(body)
-            changed = self._changed(body, ends)
+            if len(ends) != len(self._ends):
+                return False
+            begins = begins + _moved(ends, self._ends)[self._rows]
+            tail_ends = ends[self._rows]
+            changed = self._changed(body, ends, begins, tail_ends)
             if changed is None:
                 return False
-        rows = self._rows[changed]
-        begins = _starts(ends, rows) + self._heads[changed]
-        text = _gather(np.frombuffer(body, np.uint8), begins, ends[rows] - begins + 1)
-        stamped = None if self._stamped is None else self._stamped[changed]
-        if not self._read(text, changed, stamped):
+        begins_changed = begins[changed]
+        text = _gather(np.frombuffer(body, np.uint8), begins_changed, tail_ends[changed] - begins_changed + 1)
+        if not self._read(text, changed, None if self._stamped is None else self._stamped[changed]):
             return False
-        self._body, self._ends = body, ends
+        self._body, self._ends, self._tail_begins, self._tail_ends = body, ends, begins, tail_ends
         return True
 
     def _changed_in_place(self, body: bytes) -> _Places | None:
         """The samples whose tails differ, if every line is where it was; None if something else differs, too."""
         before = np.frombuffer(self._body, np.uint8)
-        places = (before != np.frombuffer(body, np.uint8)).nonzero()[0]
+        places: _Places = (before != np.frombuffer(body, np.uint8)).nonzero()[0]
         if not len(places):
             return places
-        ends = self._ends[self._rows]
+        ends = self._tail_ends
         samples = ends.searchsorted(places)
-        if samples[-1] == len(ends):
-            return None
-        if (ends[samples] == places).any():
-            return None  # a line feed became something else
+        if samples[-1] == len(ends) or (ends[samples] == places).any():
+            return None  # what follows the last sample differs, or a line feed became something else
         firsts = _firsts(samples)
-        changed, first_places = samples[firsts], places[firsts]
+        changed: _Places = samples[firsts]
         # The first difference decides: all others of the line come after it. What lies before the line is a comment.
-        if (first_places < _starts(self._ends, self._rows[changed]) + self._heads[changed]).any():
-            return None
-        return changed
+        return None if (places[firsts] < self._tail_begins[changed]).any() else changed
 
-    def _changed(self, body: bytes, ends: _Places) -> _Places | None:
-        """The samples whose tails differ, where some have another length; None if something else differs, too."""
-        if len(ends) != len(self._ends):
-            return None
-        starts, old_starts = _starts(ends), _starts(self._ends)
-        lines = (ends - starts != self._ends - old_starts).nonzero()[0]
+    def _changed(self, body: bytes, ends: _Places, begins: _Places, tail_ends: _Places) -> _Places | None:
+        """The samples whose tails differ, where some have another length; None if something else differs, too.
+
+        ``begins`` and ``tail_ends`` are where tails are, if series texts are as long as before.
+        """
+        lines = (np.diff(ends, prepend=-1) != np.diff(self._ends, prepend=-1)).nonzero()[0]
         resized = self._rows.searchsorted(lines)
         if not len(lines) or resized[-1] == len(self._rows) or (self._rows[resized] != lines).any():
             return None  # a comment has another length
-        heads = self._heads[resized]
-        begins = starts[lines] + heads
-        if (begins >= ends[lines]).any():
+        places = begins[resized], tail_ends[resized]
+        if (places[0] >= places[1]).any():
             return None
-        aligned = self._aligned(body, (begins, ends[lines]), (old_starts[lines] + heads, self._ends[lines]))
+        aligned = self._aligned(body, places, (self._tail_begins[resized], self._tail_ends[resized]))
         changed = self._changed_in_place(aligned)
         return None if changed is None else np.concatenate((changed, resized))  # no sample is in both
 
@@ -191,16 +188,20 @@ def _line_ends(body: bytes) -> _Places:
     return ends
 
 
-def _starts(ends: _Places, rows: _Places | None = None) -> _Places:
-    """Where lines start: all, or those of ``rows``."""
-    if rows is None:
-        starts = np.empty_like(ends)
-        starts[:1] = 0
-        starts[1:] = ends[:-1] + 1
-        return starts
-    starts = ends[rows - 1] + 1
-    starts[rows == 0] = 0
+def _starts(ends: _Places) -> _Places:
+    """Where lines start."""
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    starts[1:] = ends[:-1] + 1
     return starts
+
+
+def _moved(ends: _Places, before: _Places) -> _Places:
+    """How far the start of each line has moved."""
+    moved = np.empty_like(ends)
+    moved[:1] = 0
+    np.subtract(ends[:-1], before[:-1], out=moved[1:])
+    return moved
 
 
 def _firsts(numbers: _Places) -> NDArray[np.bool_]:
@@ -247,13 +248,15 @@ def _split_stamps(text: bytes, stamped: NDArray[np.bool_]) -> tuple[bytes, list[
 def _numbers(text: bytes, count: int) -> NDArray[np.float64] | None:
     """The ``count`` numbers of ``text``, one in each line; None where one is not written like in JSON, or as NaN."""
     listed = b"[" + text[:-1].replace(b"\n", b",") + b"]"
-    has_nan = b"NaN" in listed
-    if has_nan:
-        listed = listed.replace(b"NaN", b"null")
-        text = text.replace(b"NaN", b"")
-    # JSON would allow blanks, and makes 0 of -0.
-    if b"-0," in listed or b"-0]" in listed or text.translate(None, _NUMBER_BYTES).strip(b"\n"):
-        return None
+    has_nan = False
+    if text.translate(None, _PLAIN_BYTES):  # anything but digits and points
+        has_nan = b"NaN" in listed
+        if has_nan:
+            listed = listed.replace(b"NaN", b"null")
+            text = text.replace(b"NaN", b"")
+        # JSON would allow blanks, and makes 0 of -0.
+        if b"-0," in listed or b"-0]" in listed or text.translate(None, _NUMBER_BYTES):
+            return None
     try:
         numbers = _DECODE(listed)
     except msgspec.MsgspecError:
