@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from promscout.errors import ExpositionError
 from promscout.exposition.negotiation import Format
 from promscout.exposition.samples import Exposition
 from promscout.exposition.text import parse_text
+
+MAX_LINES: Final = 5_000_000
+"""Lines that a text body may have: what keeps the memory for reading one bounded, at about a gigabyte."""
 
 
 def parse(
@@ -23,7 +29,7 @@ def parse(
     imported when a body needs them.
 
     Raises:
-        ExpositionError: Prometheus would fail the scrape because of this body.
+        ExpositionError: Prometheus would fail the scrape because of this body; or it has more than ``MAX_LINES``.
 
     Source: prometheus v3.x model/textparse/interface.go New; scrape/scrape.go append.
     """
@@ -40,6 +46,8 @@ def parse(
 
 
 def _parse_text(body: bytes, body_format: Format) -> Exposition:
+    if len(body) > MAX_LINES and body.count(b"\n") > MAX_LINES:
+        raise ExpositionError(f"more than {MAX_LINES} lines", MAX_LINES + 1)
     if body_format is not Format.OPENMETRICS or not body:
         return parse_text(body)
     from promscout.exposition.openmetrics import parse_openmetrics  # noqa: PLC0415 - few targets send it

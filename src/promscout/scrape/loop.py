@@ -182,7 +182,7 @@ class ScrapeLoop:
             fetched = await self._options.transport.fetch(self.target, self._timeout)
         if self._appender is None:
             self._appender = LoopAppender(self.target, self.target.digest, self._context)
-        outcome = self._appender.append(fetched, self._options, timestamp_ms)
+        outcome = await self._appender.append(fetched, self._options, timestamp_ms)
         duration = loop.time() - started
         report = Report(
             start_ms,

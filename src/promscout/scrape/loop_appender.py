@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from promscout.errors import BucketLimitError, ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
@@ -21,7 +23,11 @@ from promscout.scrape.own_times import OwnTimes
 from promscout.scrape.report import METRICS, Report, extra_series, report_series
 from promscout.scrape.sample_labels import SampleLabels
 from promscout.scrape.target import Target
+from promscout.scrape.threads import in_thread
 from promscout.scrape.transport import Fetched, FetchFailed
+
+LARGE: Final = 1 << 20
+"""Bytes of a body that takes ten milliseconds to read, and some hundred the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,17 @@ class LoopAppender:
         """Metric family → what the last body that could be read says about it."""
         return self._cache.metadata() if self._cache is not None else {}
 
-    def append(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
-        """Append what a scrape at ``timestamp_ms`` fetched."""
-        outcome = self._append_body(fetched, options, timestamp_ms)
-        if outcome.error:
+    async def append(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
+        """Append what a scrape at ``timestamp_ms`` fetched. A large body is read in a thread, so that others go on."""
+        if isinstance(fetched, FetchFailed):
+            outcome = Outcome(fetched.reason)
+            if fetched.too_large:
+                self._context.metrics.body_too_large.inc()
+        elif not fetched.body:
+            outcome = Outcome()
+        else:
+            outcome = await self._append_body(fetched, options, timestamp_ms)
+        if outcome.error or not outcome.format:
             self._mark_stale(timestamp_ms)
         return outcome
 
@@ -92,20 +105,17 @@ class LoopAppender:
         if self._report_series is not None:
             self._context.appender.append(stale_markers(self._report_series, timestamp_ms))
 
-    def _append_body(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
-        if isinstance(fetched, FetchFailed):
-            if fetched.too_large:
-                self._context.metrics.body_too_large.inc()
-            return Outcome(fetched.reason)
-        if not fetched.body:
-            self._mark_stale(timestamp_ms)
-            return Outcome()
+    async def _append_body(self, fetched: Fetched, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
         negotiated = format_of(fetched.content_type, options.config.fallback_scrape_protocol)
         if negotiated.format is None:
             return Outcome(negotiated.problem)
         name = negotiated.format.value
+        read, series = options.readers.of(negotiated.format), self._series(options)
         try:
-            resolved = self._series(options).resolve(fetched.body, options.readers.of(negotiated.format), timestamp_ms)
+            if len(fetched.body) < LARGE:
+                resolved = series.resolve(fetched.body, read, timestamp_ms)
+            else:
+                resolved = await in_thread(partial(series.resolve, fetched.body, read, timestamp_ms))
         except ExpositionError as error:
             return Outcome(str(error), error.samples, format=name)
         judged = self._judge(resolved, options.config)

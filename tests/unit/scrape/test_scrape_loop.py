@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -14,11 +15,13 @@ from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
+from promscout.scrape.cache import SeriesCache
 from promscout.scrape.config import ScrapeProtocol
 from promscout.scrape.loop import Ending, ScrapeLoop
+from promscout.scrape.loop_appender import LoopAppender
 from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Fetched, FetchFailed
-from unit.scrape.fakes import STALE, FakeTransport, Recorder, config, context, options
+from unit.scrape.fakes import STALE, TEXT, FakeTransport, Recorder, config, context, options
 
 REPORTS = [
     "scrape_duration_seconds",
@@ -300,3 +303,23 @@ async def test_metadata_is_that_of_the_last_body_that_could_be_used(clock):
             assert scraper.loop.metadata() == {"a": MetricMetadata("counter", "Of\nus.")}
             await scraper.scraped(scraper.loop.scrapes + 1)
         assert scraper.loop.metadata() == {}
+
+
+@pytest.mark.real_time
+async def test_a_large_body_is_read_while_others_have_their_turn(clock, monkeypatch):
+    monkeypatch.setattr("promscout.scrape.loop_appender.LARGE", 10)
+    readers = []
+
+    class Noting(SeriesCache):
+        def resolve(self, body, read, timestamp_ms):
+            readers.append(threading.current_thread() is threading.main_thread())
+            return super().resolve(body, read, timestamp_ms)
+
+    monkeypatch.setattr("promscout.scrape.loop_appender.SeriesCache", Noting)
+    recorder = Recorder()
+    appender = LoopAppender(target(), 1, context(recorder, clock))
+    chosen = options(FakeTransport(""))
+    for body in (b"a 1\n", b"a 2\nb 3\nc 4\n"):
+        assert not (await appender.append(Fetched(body, TEXT), chosen, 1)).error
+    assert readers == [True, False]
+    assert values(recorder.of("a")) == [1, 2]
