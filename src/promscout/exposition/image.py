@@ -25,6 +25,7 @@ _NUMBER_BYTES: Final = _PLAIN_BYTES + b"+-eE"
 _LONGEST_TIMESTAMP: Final = 18  # digits that surely fit into 64 bits
 
 _Places = NDArray[np.intp]
+_Kept = NDArray[np.int32]  # half the memory of native ones; no body has as many bytes as these can count
 
 
 class TextImage:
@@ -39,10 +40,10 @@ class TextImage:
     def __init__(self, body: bytes, exposition: Exposition, ends: _Places, rows: _Places, begins: _Places) -> None:
         stamps = exposition.timestamps
         self._body = body
-        self._ends = ends  # where each line ends
-        self._rows = rows  # which lines are samples
-        self._tail_begins = begins
-        self._tail_ends = ends[rows]
+        self._ends: _Kept = ends.astype(np.int32)  # where each line ends
+        self._rows: _Kept = rows.astype(np.int32)  # which lines are samples
+        self._tail_begins: _Kept = begins.astype(np.int32)
+        self._tail_ends: _Kept = self._ends[rows]
         self._values = exposition.values
         self._timestamps = stamps
         self._stamped = None if stamps is None else stamps != NO_TIMESTAMP  # None: none has a time stamp
@@ -89,7 +90,7 @@ class TextImage:
 
     def keys(self) -> list[bytes]:
         """The series texts of the body, made at each call."""
-        body, begins, stops = self._body, _starts(self._ends)[self._rows], self._tail_begins - 1
+        body, begins, stops = self._body, _starts(self._ends.astype(np.intp))[self._rows], self._tail_begins - 1
         return [body[start:stop] for start, stop in zip(begins.tolist(), stops.tolist(), strict=True)]
 
     def update(self, body: bytes) -> bool:
@@ -103,7 +104,7 @@ class TextImage:
         ends, begins, tail_ends = self._ends, self._tail_begins, self._tail_ends
         changed = self._changed_in_place(body) if len(body) == len(self._body) else None
         if changed is None:  # also where as many bytes are gone as there are new ones
-            ends = _line_ends(body)
+            ends = _line_ends(body).astype(np.int32)
             if len(ends) != len(self._ends):
                 return False
             begins = begins + _moved(ends, self._ends)[self._rows]
@@ -111,7 +112,7 @@ class TextImage:
             changed = self._changed(body, ends, begins, tail_ends)
             if changed is None:
                 return False
-        begins_changed = begins[changed]
+        begins_changed = begins[changed].astype(np.intp)
         text = _gather(np.frombuffer(body, np.uint8), begins_changed, tail_ends[changed] - begins_changed + 1)
         if not self._read(text, changed, None if self._stamped is None else self._stamped[changed]):
             return False
@@ -133,7 +134,7 @@ class TextImage:
         # The first difference decides: all others of the line come after it. What lies before the line is a comment.
         return None if (places[firsts] < self._tail_begins[changed]).any() else changed
 
-    def _changed(self, body: bytes, ends: _Places, begins: _Places, tail_ends: _Places) -> _Places | None:
+    def _changed(self, body: bytes, ends: _Kept, begins: _Kept, tail_ends: _Kept) -> _Places | None:
         """The samples whose tails differ, where some have another length; None if something else differs, too.
 
         ``begins`` and ``tail_ends`` are where tails are, if series texts are as long as before.
@@ -149,7 +150,7 @@ class TextImage:
         changed = self._changed_in_place(aligned)
         return None if changed is None else np.concatenate((changed, resized))  # no sample is in both
 
-    def _aligned(self, body: bytes, new: tuple[_Places, _Places], old: tuple[_Places, _Places]) -> bytes:
+    def _aligned(self, body: bytes, new: tuple[_Kept, _Kept], old: tuple[_Kept, _Kept]) -> bytes:
         """``body`` with the old tails in place of the ``new`` ones, so that every line is where it was."""
         pieces: list[bytes] = []
         at = 0
@@ -196,7 +197,7 @@ def _starts(ends: _Places) -> _Places:
     return starts
 
 
-def _moved(ends: _Places, before: _Places) -> _Places:
+def _moved(ends: _Kept, before: _Kept) -> _Kept:
     """How far the start of each line has moved."""
     moved = np.empty_like(ends)
     moved[:1] = 0

@@ -19,6 +19,7 @@ from promscout.scrape.cache import SeriesCache
 from promscout.scrape.config import ScrapeProtocol
 from promscout.scrape.loop import Ending, ScrapeLoop
 from promscout.scrape.loop_appender import LoopAppender
+from promscout.scrape.schedule import GRID_MS
 from promscout.scrape.target_builder import TargetBuilder
 from promscout.scrape.transport import Fetched, FetchFailed
 from unit.scrape.fakes import STALE, TEXT, FakeTransport, Recorder, config, context, options
@@ -77,7 +78,7 @@ def values(samples):
 async def test_scrapes_happen_at_the_slots_and_have_their_times(clock):
     scraper = Scraper(clock, "a 1\n")
     recorder = await scraper.run(4)
-    offset = scraper.loop.target.digest % 10_000
+    offset = scraper.loop.target.digest % 10_000 // GRID_MS * GRID_MS
     first = EPOCH_MS + (offset - EPOCH_MS) % 10_000
     assert [at for at, _ in recorder.of("a")] == [first + 10_000 * slot for slot in range(4)]
     assert [at for at, _ in recorder.of("up")] == [at for at, _ in recorder.of("a")]

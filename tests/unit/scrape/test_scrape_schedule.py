@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from promscout.scrape.schedule import Schedule
+from promscout.scrape.schedule import GRID_MS, Schedule
 
 
 def schedule(digest=0, interval=10.0, now_ms=1_000_000, loop_time=0.0):
@@ -19,7 +19,18 @@ def test_the_first_slot_is_the_next_time_with_the_offset_of_the_digest(digest, n
     first = schedule(digest, now_ms=now_ms)
     slot_ms = now_ms + round(first.at * 1000)
     assert now_ms <= slot_ms < now_ms + 10_000
-    assert slot_ms % 10_000 == digest % 10_000
+    assert slot_ms % 10_000 == digest % 10_000 // GRID_MS * GRID_MS
+
+
+def test_all_slots_are_on_one_grid_whatever_the_interval():
+    slots = {
+        round(1_000_000 + schedule(digest, interval).at * 1000) for digest in range(999) for interval in (1.0, 7.0)
+    }
+    assert {slot % GRID_MS for slot in slots} == {0}
+
+
+def test_targets_with_short_intervals_have_the_whole_interval():
+    assert {round(schedule(digest, interval=0.5).at * 1000) % 500 for digest in range(500)} == set(range(500))
 
 
 def test_slots_are_the_same_whenever_one_starts_to_look():
