@@ -32,7 +32,7 @@ SOCKET_GRACE = 0.001  # real seconds before a jump over open sockets
 THREAD_GRACE = 0.5  # real seconds for a thread the loop does not know of to call call_soon_threadsafe
 JUMP_LIMIT = 1_000_000  # per loop; about ten real seconds
 
-EPOCH_MS = 1_700_000_000_000  # what a VirtualClock shows when its loop starts: 2023-11-14T22:13:20Z
+EPOCH_MS = 1_700_000_000_050  # what a VirtualClock shows when its loop starts; on no slot of a target
 
 _Ready = list[tuple[selectors.SelectorKey, int]]
 

@@ -10,8 +10,8 @@ _ALIGN_TOLERANCE_MS: Final = 2
 databases compress regular time stamps far better. Source: prometheus v3.x scrape/scrape.go scrapeTimestampTolerance."""
 
 GRID_MS: Final = 200
-"""Slots are at multiples of this where the interval is ``SHORTEST_ON_GRID_MS`` or more: scrapes that begin together share
-wake-ups and find code and data in the processor's caches, which costs a quarter less."""
+"""Slots are at multiples of this where the interval is ``SHORTEST_ON_GRID_MS`` or more: scrapes that begin together
+share wake-ups and find code and data in the processor's caches, which costs a quarter less."""
 
 SHORTEST_ON_GRID_MS: Final = 1000
 
@@ -38,7 +38,7 @@ class Schedule:
         if self._interval_ms >= SHORTEST_ON_GRID_MS:
             offset -= offset % GRID_MS
         first_ms = now_ms - now_ms % self._interval_ms + offset
-        if first_ms < now_ms:
+        if first_ms <= now_ms:  # at this very moment another loop may have scraped the same target
             first_ms += self._interval_ms
         self._slot_ms = first_ms
         self._origin_ms = now_ms

@@ -43,7 +43,7 @@ async def test_a_failure_is_a_line_with_the_fields_of_prometheus(tmp_path):
         log.failed(str(file), "j", "http://127.0.0.1:1/metrics?a=1&b", 'line 3: "x"\n', EPOCH_MS + 20)
         log.failed("", "j", "http://127.0.0.1:2/", "not logged", EPOCH_MS)
     assert file.read_text() == (
-        '{"time":"2023-11-14T22:13:20.02Z","level":"ERROR","msg":"line 3: \\"x\\"\\n",'
+        '{"time":"2023-11-14T22:13:20.07Z","level":"ERROR","msg":"line 3: \\"x\\"\\n",'
         '"job_name":"j","target":"http://127.0.0.1:1/metrics?a=1&b"}\n'
     )
 

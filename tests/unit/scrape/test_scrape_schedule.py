@@ -18,7 +18,7 @@ def schedule(digest=0, interval=10.0, now_ms=1_000_000, loop_time=0.0):
 def test_the_first_slot_is_the_next_time_with_the_offset_of_the_digest(digest, now_ms):
     first = schedule(digest, now_ms=now_ms)
     slot_ms = now_ms + round(first.at * 1000)
-    assert now_ms <= slot_ms < now_ms + 10_000
+    assert now_ms < slot_ms <= now_ms + 10_000
     assert slot_ms % 10_000 == digest % 10_000 // GRID_MS * GRID_MS
 
 
