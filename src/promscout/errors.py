@@ -110,8 +110,8 @@ class ExpositionError(PromscoutError):
     """A scraped body that is not valid in its format.
 
     ``line`` and ``column`` count from 1. In a format of messages they are a message's number and a byte of the body,
-    which ``places`` calls by their names. ``samples`` is how many samples stand before that place, where whoever reads
-    the body counts them.
+    which ``places`` calls by their names. ``samples`` is how many samples count as read all the same: those that stand
+    before that place, where whoever reads the body counts them, and a series that could be read but not stored.
     """
 
     def __init__(

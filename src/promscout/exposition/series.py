@@ -103,9 +103,16 @@ def _checked(labels: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     names = dict(present)
     if len(names) != len(present):
         repeated = next(name for (name, _), (other, _) in pairwise(present) if name == other)
-        raise ExpositionError(f'label name "{repeated}" is not unique', 1)
+        raise _not_storable(f'label name "{repeated}" is not unique')
     if METRIC_NAME not in names:
-        raise ExpositionError("missing metric name", 1)
+        raise _not_storable("missing metric name")
     if "" in names:
-        raise ExpositionError("empty label name", 1)
+        raise _not_storable("empty label name")
     return tuple(sorted((*present, *((name, "") for name in removed)))) if removed else tuple(present)
+
+
+def _not_storable(message: str) -> ExpositionError:
+    """Prometheus finds out when it stores the sample, which counts as read then."""
+    error = ExpositionError(message, 1)
+    error.samples = 1
+    return error

@@ -94,7 +94,7 @@ def map_columns(
             try:
                 one = known[key] = encode(position)
             except ExpositionError as error:
-                return Refused(str(error), position, kept, sum(fresh))
+                return Refused(str(error), position + error.samples, kept, sum(fresh))
             except InvalidValueError as error:
                 return Refused(str(error), position + 1, kept, sum(fresh), isinstance(error, LabelLimitError))
         if not one:

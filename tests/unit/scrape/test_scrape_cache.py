@@ -199,13 +199,13 @@ def test_what_was_adopted_ends_without_a_scrape():
     assert names(new.end()) == ["a"]
 
 
-@pytest.mark.parametrize("line", ['a{x="1",x="2"} 1', 'a{="1"} 1'])
-def test_a_series_text_that_is_not_valid_changes_nothing(line):
+@pytest.mark.parametrize(("line", "scraped"), [('a{x="1",x="2"} 1', 2), ('{""} 1', 2), ('a{="1"} 1', 1)])
+def test_a_series_text_that_is_not_valid_changes_nothing_and_counts_if_it_can_be_read(line, scraped):
     series = cache()
     scrape(series, "a 1")
     refused = scrape(series, "b 1", line)
     assert isinstance(refused, Refused)
-    assert (refused.scraped, refused.kept, refused.added) == (1, 1, 1)
+    assert (refused.scraped, refused.kept, refused.added) == (scraped, 1, 1)
     assert scrape(series, "a 1").added() == 0
 
 
