@@ -1,47 +1,20 @@
-"""The whole pipeline over time: a Prometheus that stores what it scrapes, and receivers of what promscout sends.
-
-Targets expose the same for as long as a phase lasts, which is until both programs have scraped each three times. What
-queries answer for a moment at the end of a phase must then be the same.
-"""
+"""The whole pipeline over time: what queries answer for a moment is the same as with Prometheus alone."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-import time
-from collections import defaultdict
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from signal import SIGTERM
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from e2e.promscout_process import Promscout, until
 from peers import Prometheus, VictoriaMetrics
 
-from .pipeline_pages import BROKEN, PAGES, PHASES, Answer
+from .pipeline_pages import BROKEN, PHASES
+from .pipeline_scene import all_phases
 
-SCRAPES = 3  # of each target in each phase; markers of a removed target take Prometheus two intervals
-CLOSED = frozenset({2, 3})  # phases in which nobody listens where the job "closed" looks
-EARLIER = 0.5  # seconds; what the next phase shows must not have the time of a moment of this one
-RELOADED = 4  # the phase that begins with another scrape_timeout for the job "kinds"
-FLAGS = ("--enable-feature=native-histograms,exemplar-storage,extra-scrape-metrics",)
 ALL = '{job!=""}'
-LISTED = [
-    [{"targets": ["a", "b"], "labels": {"version": "1"}}],
-    [{"targets": ["a", "b"], "labels": {"version": "1"}}],
-    [{"targets": ["b"], "labels": {"version": "1"}}],
-    [],
-    [{"targets": ["a", "b"], "labels": {"version": "1"}}],
-    [{"targets": ["a", "b"], "labels": {"version": "2"}}],
-    [{"targets": ["b"], "labels": {"version": "2"}}, {"targets": ["a"], "labels": {"version": "1"}}],
-]
-"""What the file of the job "listed" has, by phase; instances, not addresses."""
-
 EXEMPLARS = -1
 """In the place of a phase: the exemplars of all phases."""
 
@@ -98,188 +71,10 @@ MOVING = frozenset({"scrape_duration_seconds"})
 """Names whose values are compared with nothing."""
 
 
-class Exporter:
-    """Serves the pages as they are in the current phase."""
-
-    def __init__(self) -> None:
-        self.phase = -1
-        self.began_ms = 0
-        self.address = ""
-        self._over = asyncio.Event()
-
-    def turn(self) -> float:
-        """Begins the next phase. Returns when, in seconds of the wall clock."""
-        self._over.set()
-        self._over = asyncio.Event()
-        self.phase += 1
-        now = time.time()
-        self.began_ms = round(now * 1000) + 10  # later than every sample before
-        return now
-
-    @asynccontextmanager
-    async def running(self, port: int = 0):
-        application = web.Application()
-        application.router.add_get("/{page}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-            yield f"127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-    async def _answer(self, request):
-        page = PAGES[request.match_info["page"]]
-        answer: Answer = page.answer(self.phase, self.began_ms)
-        if answer.hangs:
-            await self._over.wait()
-            return web.Response(status=504)
-        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
-        headers = {"Content-Type": answer.content_type, **answer.headers}
-        return web.Response(body=body, status=answer.status, headers=headers)
-
-
-@dataclass
-class Scene:
-    """Everything that runs, and what was seen of it: ``moments`` has a moment at the end of each phase."""
-
-    exporter: Exporter
-    theirs: Prometheus
-    ours: Promscout
-    files: Any
-    began: float = 0.0
-    moments: list[float] = field(default_factory=list)
-
-    def list_targets(self) -> None:
-        """Replaces the file of the job "listed"."""
-        new = self.files.with_suffix(".new")
-        groups = [
-            {
-                "targets": [self.exporter.address],
-                "labels": {**group["labels"], "instance": instance, "__metrics_path__": "/kinds"},
-            }
-            for group in LISTED[self.exporter.phase]
-            for instance in group["targets"]
-        ]
-        new.write_text(json.dumps(groups))
-        new.rename(self.files)
-
-    def works(self, target: dict[str, Any]) -> bool:
-        """Whether a target must be up in the current phase."""
-        job, phase = target["scrapePool"], self.exporter.phase
-        if job == "closed":
-            return phase not in CLOSED
-        return job not in PAGES or PAGES[job].answer(phase, 0).works
-
-    async def play(self) -> None:
-        """One phase, from its begin to a moment at its end."""
-        self.list_targets()
-        listed = sum(len(group["targets"]) for group in LISTED[self.exporter.phase])
-        for program in (self.theirs, self.ours):
-            await until(lambda program=program: self._discovered(program, listed), 30, f"{program} has the targets")
-        began = time.time()
-        seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        await until(lambda: self._scraped(seen, began), 40, f"scrapes of all in phase {self.exporter.phase}")
-        self.moments.append(time.time() - EARLIER)
-
-    async def _discovered(self, program: Prometheus | Promscout, listed: int) -> bool:
-        active = (await program.targets())["activeTargets"]
-        wanted = {
-            (instance, group["labels"]["version"])
-            for group in LISTED[self.exporter.phase]
-            for instance in group["targets"]
-        }
-        found = {
-            (one["labels"]["instance"], one["labels"]["version"]) for one in active if one["scrapePool"] == "listed"
-        }
-        return found == wanted and len(active) == 2 * len(PAGES) + 2 + listed
-
-    async def _scraped(self, seen: dict[tuple[str, ...], set[str]], began: float) -> bool:
-        """Whether all targets were scraped often enough since then, and their last scrapes went as they must."""
-        good = True
-        for program in (self.theirs, self.ours):
-            for one in (await program.targets())["activeTargets"]:
-                scrapes = seen[program.program, *map(str, sorted(one["labels"].items()))]
-                if datetime.fromisoformat(one["lastScrape"]).timestamp() > began:
-                    scrapes.add(one["lastScrape"])
-                good = good and len(scrapes) >= SCRAPES and (one["health"] == "up") is self.works(one)
-        return good
-
-
-def configuration(address, node, closed, files, **others):
-    options = {name: dict(page.options) for name, page in PAGES.items()}
-    for job in options.values():
-        job["static_configs"] = [
-            {"targets": [address], "labels": {"team": "x"}},
-            {"targets": [address], "labels": {"instance": "second", "replica": "2"}},
-        ]
-    jobs = [{"job_name": name, "metrics_path": f"/{name}", **job} for name, job in options.items()]
-    jobs += [
-        {"job_name": "node", "static_configs": [{"targets": [node]}]},
-        {"job_name": "closed", "metrics_path": "/kinds", "static_configs": [{"targets": [closed]}]},
-        {"job_name": "listed", "file_sd_configs": [{"files": [str(files)]}]},
-    ]
-    return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs, **others}
-
-
-def as_prometheus_has_it(config):
-    """Without options that the peer's version has as flags for all jobs."""
-    jobs = [
-        {key: value for key, value in job.items() if key != "scrape_native_histograms"}
-        for job in config["scrape_configs"]
-    ]
-    return {**config, "scrape_configs": jobs}
-
-
-def as_promscout_has_it(config, *receivers):
-    sections = [
-        {
-            "url": one.remote_write_url,
-            "send_native_histograms": isinstance(one, Prometheus),
-            "send_exemplars": isinstance(one, Prometheus),
-            "queue_config": {"batch_send_deadline": "100ms"},
-        }
-        for one in receivers
-    ]
-    return {**config, "global": {**config["global"], "extra_scrape_metrics": True}, "remote_write": sections}
-
-
-@dataclass(frozen=True)
-class Played:
-    """What was stored, to be asked for as long as the databases run. ``moments`` are the ends of the phases."""
-
-    moments: list[float]
-    theirs: Prometheus
-    receiver: Prometheus
-    database: VictoriaMetrics
-
-
 @pytest.fixture
 async def played(peers_dir, tmp_path, node_exporter, victoria_metrics, free_port):
-    exporter, files = Exporter(), tmp_path / "targets.json"
-    async with AsyncExitStack() as stack:
-        exporter.address = await stack.enter_async_context(exporter.running())
-        config = configuration(exporter.address, node_exporter.address, f"127.0.0.1:{free_port}", files)
-        receiver = await stack.enter_async_context(Prometheus(peers_dir, tmp_path, {}, *FLAGS))
-        exporter.turn()
-        theirs = Prometheus(peers_dir, tmp_path, as_prometheus_has_it(config), *FLAGS)
-        await stack.enter_async_context(theirs)
-        async with Promscout(tmp_path, as_promscout_has_it(config, receiver, victoria_metrics)) as ours:
-            scene = Scene(exporter, theirs, ours, files)
-            for phase in range(PHASES):
-                if phase:
-                    exporter.turn()
-                if phase == RELOADED:
-                    config["scrape_configs"][0]["scrape_timeout"] = "900ms"
-                    await theirs.reload(as_prometheus_has_it(config))
-                    await ours.reload(as_promscout_has_it(config, receiver, victoria_metrics))
-                async with AsyncExitStack() as within:
-                    if phase not in CLOSED:
-                        await within.enter_async_context(exporter.running(free_port))
-                    await scene.play()
-            ours.signal(SIGTERM)
-            assert await ours.exit_code(10) == 0, "all that waits is sent"
-        yield Played(scene.moments, theirs, receiver, victoria_metrics)
+    async with all_phases(peers_dir, tmp_path, node_exporter.address, victoria_metrics, free_port) as played:
+        yield played
 
 
 def plain(text: str) -> Any:
