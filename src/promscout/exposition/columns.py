@@ -25,7 +25,8 @@ class UnusualError(Exception):
 
 _QUOTE, _CLOSING_BRACE = b'"}'
 _BLANK: Final = frozenset(b" \t")
-_KEY: Final = re.compile(rb'[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]++|\\[^\n])*+",?)*+\})?')
+_LABEL: Final = rb'[a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*(?:\\[^\n][^"\\\n]*)*",?'
+_KEY: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:%b)*\})?" % _LABEL)
 _BEFORE_OPENING_QUOTE: Final = frozenset(b'=,{ \t"\\')
 """A ``"}`` after one of these bytes may stand inside quoted text; after any other it ends the series."""
 

@@ -22,14 +22,15 @@ METRIC_TYPES: Final = frozenset({b"counter", b"gauge", b"histogram", b"summary",
 
 METRIC_NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME: Final = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
-QUOTED_NAME: Final = re.compile(rb'"(?:[^\\"\0]++|\\[^\n\0])*+"')
+# No possessive quantifiers: within groups, the re module of Python 3.11.2, which Debian 12 has, matches too much with them.
+QUOTED_NAME: Final = re.compile(rb'"[^\\"\0]*(?:\\[^\n\0][^\\"\0]*)*"')
 
 _BLANKS: Final = re.compile(rb"[ \t]*")
-_QUOTED_VALUE: Final = re.compile(rb'"(?:[^\\"]++|\\\0*[^\n\0])*+"\0*')
+_QUOTED_VALUE: Final = re.compile(rb'"[^\\"]*(?:\\\0*[^\n\0][^\\"]*)*"\0*')
 _VALUE: Final = re.compile(rb"[^{ \t\n\0]+")
 _DIGITS: Final = re.compile(rb"[0-9]+")
 _METADATA: Final = re.compile(rb"#[ \t]+(HELP|TYPE)[ \t]+")
-_SPACED_COMMENT: Final = re.compile(rb"#[ \t]++(?!\0)")
+_SPACED_COMMENT: Final = re.compile(rb"#[ \t]+(?![ \t\0])")
 
 _MAX_INT64: Final = (1 << 63) - 1
 

@@ -42,8 +42,8 @@ def _with_nuls(word: bytes) -> bytes:
 _METADATA: Final = re.compile(b"# (" + b"|".join(map(_with_nuls, (b"HELP", b"TYPE", b"UNIT"))) + b") \0*")
 _METADATA_TEXT: Final = re.compile(rb" [^\n]*\n\0*")
 _EOF: Final = re.compile(b"# " + _with_nuls(b"EOF") + b"(?:\n\0*)?")
-_LABEL_VALUE: Final = re.compile(rb'"(?:[^\\"\n]++|\\\0*[^\n\0])*+"\0*')
-_EXEMPLAR_TEXT: Final = re.compile(rb'"(?:[^\\"\n\0]++|\\[^\n\0])*+"')
+_LABEL_VALUE: Final = re.compile(rb'"[^\\"\n]*(?:\\\0*[^\n\0][^\\"\n]*)*"\0*')
+_EXEMPLAR_TEXT: Final = re.compile(rb'"[^\\"\n\0]*(?:\\[^\n\0][^\\"\n\0]*)*"')
 _NUMBER: Final = re.compile(rb" ([^ \n\0]+)")
 
 

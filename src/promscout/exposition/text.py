@@ -42,8 +42,8 @@ def parse_exactly(body: bytes) -> Exposition:
 
 _HASH: Final = b"#"[0]
 _COMMENT: Final = re.compile(
-    rb"#[ \t]++(?P<kind>HELP|TYPE)[ \t]+(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*|\"[^\"\\]*\")(?P<rest>.*)"
-    rb"|#[ \t]++(?!HELP[ \t]|TYPE[ \t]).*|#(?![ \t]).*"
+    rb"#[ \t]+(?P<kind>HELP|TYPE)[ \t]+(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*|\"[^\"\\]*\")(?P<rest>.*)"
+    rb"|#[ \t]+(?![ \t]|HELP[ \t]|TYPE[ \t]).*|#(?![ \t]).*"
 )
 
 

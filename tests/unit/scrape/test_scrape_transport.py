@@ -139,6 +139,7 @@ def members(*bodies):
         (members(b"abc", b"", b"def"), b"abcdef"),
         (members(b"x" * 20_000_000), b"x" * 20_000_000),
     ],
+    ids=["one", "empty", "three", "large"],  # the bytes themselves say when they were made
 )
 async def test_gzip_of_any_number_of_members_is_unpacked(packed, body):
     assert await unpack(packed, "gzip", 1 << 30, 60) == body
