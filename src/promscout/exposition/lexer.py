@@ -22,7 +22,7 @@ METRIC_TYPES: Final = frozenset({b"counter", b"gauge", b"histogram", b"summary",
 
 METRIC_NAME: Final = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME: Final = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
-# No possessive quantifiers: within groups, the re module of Python 3.11.2, which Debian 12 has, matches too much with them.
+# No possessive quantifiers: within groups, the re module of Python 3.11.2 (Debian 12) matches too much with them.
 QUOTED_NAME: Final = re.compile(rb'"[^\\"\0]*(?:\\[^\n\0][^\\"\0]*)*"')
 
 _BLANKS: Final = re.compile(rb"[ \t]*")
