@@ -25,7 +25,8 @@ _NUMBER_BYTES: Final = _PLAIN_BYTES + b"+-eE"
 _LONGEST_TIMESTAMP: Final = 18  # digits that surely fit into 64 bits
 
 _Places = NDArray[np.intp]
-_Kept = NDArray[np.int32]  # half the memory of native ones; no body has as many bytes as these can count
+_Kept = NDArray[np.int32]  # half the memory of native ones
+_LONGEST: Final = (1 << 31) - 2  # bytes of a body whose places they can hold
 
 
 class TextImage:
@@ -51,7 +52,7 @@ class TextImage:
     @classmethod
     def of(cls, body: bytes, exposition: Exposition) -> TextImage | None:
         """The image of ``body``, which ``exposition`` was read from; None where lines are written in unusual ways."""
-        if exposition.exemplars or exposition.histograms is not None or not exposition.keys:
+        if exposition.exemplars or exposition.histograms is not None or not exposition.keys or len(body) > _LONGEST:
             return None
         if exposition.in_seconds and exposition.timestamps is not None:
             return None  # an update takes time stamps for milliseconds
@@ -98,6 +99,8 @@ class TextImage:
 
         False, and nothing changes, where it is not, or where its numbers are written in unusual ways.
         """
+        if len(body) > _LONGEST:
+            return False
         body = _with_last_line_feed(body)
         if body == self._body:
             return True
@@ -107,9 +110,13 @@ class TextImage:
             ends = _line_ends(body).astype(np.int32)
             if len(ends) != len(self._ends):
                 return False
-            begins = begins + _moved(ends, self._ends)[self._rows]
+            ends_moved = ends - self._ends
+            starts_moved = np.empty_like(ends_moved)
+            starts_moved[0] = 0
+            starts_moved[1:] = ends_moved[:-1]
+            begins = begins + starts_moved[self._rows]
             tail_ends = ends[self._rows]
-            changed = self._changed(body, ends, begins, tail_ends)
+            changed = self._changed(body, (ends_moved != starts_moved).nonzero()[0], begins, tail_ends)
             if changed is None:
                 return False
         begins_changed = begins[changed].astype(np.intp)
@@ -134,12 +141,11 @@ class TextImage:
         # The first difference decides: all others of the line come after it. What lies before the line is a comment.
         return None if (places[firsts] < self._tail_begins[changed]).any() else changed
 
-    def _changed(self, body: bytes, ends: _Kept, begins: _Kept, tail_ends: _Kept) -> _Places | None:
-        """The samples whose tails differ, where some have another length; None if something else differs, too.
+    def _changed(self, body: bytes, lines: _Places, begins: _Kept, tail_ends: _Kept) -> _Places | None:
+        """The samples whose tails differ, where ``lines`` have another length; None if something else differs, too.
 
         ``begins`` and ``tail_ends`` are where tails are, if series texts are as long as before.
         """
-        lines = (np.diff(ends, prepend=-1) != np.diff(self._ends, prepend=-1)).nonzero()[0]
         resized = self._rows.searchsorted(lines)
         if not len(lines) or resized[-1] == len(self._rows) or (self._rows[resized] != lines).any():
             return None  # a comment has another length
@@ -195,14 +201,6 @@ def _starts(ends: _Places) -> _Places:
     starts[:1] = 0
     starts[1:] = ends[:-1] + 1
     return starts
-
-
-def _moved(ends: _Kept, before: _Kept) -> _Kept:
-    """How far the start of each line has moved."""
-    moved = np.empty_like(ends)
-    moved[:1] = 0
-    np.subtract(ends[:-1], before[:-1], out=moved[1:])
-    return moved
 
 
 def _firsts(numbers: _Places) -> NDArray[np.bool_]:

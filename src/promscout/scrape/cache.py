@@ -23,7 +23,7 @@ from promscout.model.series import (
     Values,
     encode_label_set,
 )
-from promscout.scrape.columns import Columns, Known, Refused, map_columns
+from promscout.scrape.columns import Columns, Known, Refusal, map_columns
 from promscout.scrape.exemplars import LatestExemplars
 from promscout.scrape.sample_labels import SampleLabels
 
@@ -57,9 +57,9 @@ class Resolved:
         """Series that were not known before, of the first ``limit`` or of all."""
         return int(np.count_nonzero(self.fresh[: limit or None]))
 
-    def refused(self, reason: str, limit: int = 0) -> Refused:
+    def refused(self, reason: str, limit: int = 0) -> Refusal:
         """That nothing of it is appended; the first ``limit`` series, or all, are known from then on."""
-        return Refused(reason, self.scraped, self.kept, self.added(limit))
+        return Refusal(reason, self.scraped, self.kept, self.added(limit))
 
     def with_histograms(self, histograms: Iterable[Histogram]) -> Resolved:
         """The same with these histograms in place of those there are."""
@@ -136,10 +136,10 @@ class SeriesCache:
         self._exemplars = LatestExemplars()
         self._metadata = _NO_METADATA
 
-    def resolve(self, body: bytes, read: Read, timestamp_ms: int) -> Resolved | Refused:
+    def resolve(self, body: bytes, read: Read, timestamp_ms: int) -> Resolved | Refusal:
         """The batches of one scrape, and what changed against the one accepted before.
 
-        ``read`` parses; another one of these says that the format is another. ``Refused`` where a series is not valid,
+        ``read`` parses; another one of these says that the format is another. ``Refusal`` where a series is not valid,
         or has no valid labels after relabelling.
 
         Raises:
@@ -151,7 +151,7 @@ class SeriesCache:
         exposition = read(body)
         self._metadata = exposition.metadata_lines
         fitting = self._fitting(exposition, read)
-        if isinstance(fitting, Refused):
+        if isinstance(fitting, Refusal):
             return fitting
         if fitting.image is None:
             fitting.image = TextImage.of(body, exposition)
@@ -166,25 +166,29 @@ class SeriesCache:
         self._failed_known = {}
         if resolved.exemplars is not None:
             self._exemplars.accept(resolved.exemplars)
+        if resolved.vanished is not None:
+            self._exemplars.forget(resolved.vanished)
 
     def end(self) -> SeriesTable | None:
         """Forget that anything is live: the series that turn stale, or None. Parsed labels are kept."""
         live, self._live = self._live, None
         if live is None:
             return None
-        if live.histograms is None and live.samples.untracked is None:
+        if live.histograms is None and live.samples.untracked is None and live.samples.own_time is None:
             return live.samples.table if len(live.samples.table) else None
-        return self._table(live.tracked())
+        tracked = dict.fromkeys(live.tracked())  # with several time stamps a series is there several times
+        return self._table(list(tracked)) if tracked else None
 
     def adopt(self, other: SeriesCache) -> None:
-        """Take over what ``other`` has live: series that go on under this cache do not turn stale."""
+        """Take over what ``other`` has live: series that go on do not turn stale, their exemplars are not new."""
         self._live, other._live = other._live, None
+        self._exemplars = other._exemplars
 
     def metadata(self) -> Mapping[str, MetricMetadata]:
         """What the last body said about its metric families, by name."""
         return self._metadata.by_family()
 
-    def _fitting(self, exposition: Exposition, read: Read) -> _Layout | Refused:
+    def _fitting(self, exposition: Exposition, read: Read) -> _Layout | Refusal:
         """The layout of a body that was parsed: the one of a body before, if it has the same series."""
         own_time = _own_time(exposition.timestamps) if self._honor_timestamps else None
         exposed = exposition.histograms
@@ -207,14 +211,14 @@ class SeriesCache:
             layout.know(known)
         known.update(self._failed_known)
         samples = self._map(exposition.keys, exposition.series, known, own_time)
-        if isinstance(samples, Refused):
-            self._failed_known = known
+        if isinstance(samples, Refusal):
+            self._failed_known = _only(known, exposition)
             return samples
         histograms = None
         if exposed is not None:
             found = self._map(exposed.keys, exposed.series, known, own_histogram_time)
-            if isinstance(found, Refused):
-                self._failed_known = known
+            if isinstance(found, Refusal):
+                self._failed_known = _only(known, exposition)
                 return dataclasses.replace(
                     found,
                     scraped=len(exposition) + found.scraped,
@@ -231,7 +235,7 @@ class SeriesCache:
         labels_at: Callable[[int], Iterable[tuple[str, str]]],
         known: Known,
         own_time: NDArray[np.bool_] | None,
-    ) -> Columns | Refused:
+    ) -> Columns | Refusal:
         def encode(position: int) -> bytes:
             labels = self._labels.finish(labels_at(position))
             return b"" if labels is None else encode_label_set(labels)
@@ -305,6 +309,12 @@ def _in_rows(columns: Columns, pairs: Sequence[tuple[int, Exemplar]]) -> Iterato
         row = position if columns.rows is None else int(columns.rows[position])
         if row >= 0:
             yield row, position, exemplar
+
+
+def _only(known: Known, exposition: Exposition) -> Known:
+    """What is known of the series of a body, and of no others: bodies may fail for ever, each with other series."""
+    keys = [*exposition.keys, *(exposition.histograms.keys if exposition.histograms is not None else ())]
+    return {key: known[key] for key in keys if key in known}
 
 
 def _fresh(samples: Columns, histograms: Columns | None) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ Known: TypeAlias = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refusal:
     """Why a body is not appended, and how far it was read: samples exposed, left after relabelling, and new series."""
 
     reason: str
@@ -74,7 +74,7 @@ def map_columns(
     *,
     own_time: NDArray[np.bool_] | None,
     track_timestamps: bool,
-) -> Columns | Refused:
+) -> Columns | Refusal:
     """Map a body with ``keys``. ``encode`` makes the label set of the key at a position; ``known`` gets what it makes.
 
     Of positions with the same series, the first is a row, and all with a time stamp of their own.
@@ -94,9 +94,9 @@ def map_columns(
             try:
                 one = known[key] = encode(position)
             except ExpositionError as error:
-                return Refused(str(error), position + error.samples, kept, sum(fresh))
+                return Refusal(str(error), position + error.samples, kept, sum(fresh))
             except InvalidValueError as error:
-                return Refused(str(error), position + 1, kept, sum(fresh), isinstance(error, LabelLimitError))
+                return Refusal(str(error), position + 1, kept, sum(fresh), isinstance(error, LabelLimitError))
         if not one:
             rows.append(-1)
             continue

@@ -24,10 +24,10 @@ class LatestExemplars:
 
         Of one series they come in the order of their time stamps; one that is older than what was appended is left out.
         """
-        latest = dict(self._latest)
+        latest: dict[bytes, Exemplar] = {}  # of these
         labels, exemplars = [], []
         for series, exemplar in sorted(found, key=_time):
-            before = latest.get(series)
+            before = latest.get(series) or self._latest.get(series)
             if before is not None and (_is_same(before, exemplar) or _time_of(exemplar) < _time_of(before)):
                 continue
             latest[series] = exemplar
@@ -38,6 +38,12 @@ class LatestExemplars:
     def accept(self, batch: ExemplarBatch) -> None:
         """``batch`` was appended."""
         self._latest.update(zip(batch.series.encoded_label_sets(), batch.exemplars, strict=True))
+
+    def forget(self, series: SeriesTable) -> None:
+        """These series are gone."""
+        if self._latest:
+            for labels in series.encoded_label_sets():
+                self._latest.pop(labels, None)
 
 
 def _time_of(exemplar: Exemplar) -> int:

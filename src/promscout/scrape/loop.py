@@ -30,10 +30,10 @@ class Ending(Enum):
 class ScrapeLoop:
     """Scrapes one target at its slots, appends what it exposes, and reports on every scrape.
 
-    Guarantees: one scrape at a time, none after ``ended``; every scrape ends within the target's timeout and appends
-    its report samples, whatever happens; series that vanish, that a failed scrape leaves without a sample, or that
-    belong to a removed target get a staleness marker; a failure is kept as ``last`` and never raised; ``scrapes``
-    counts finished ones.
+    Guarantees: one scrape at a time, none after ``ended``; every fetch ends within the target's timeout, and every
+    scrape appends its report samples, whatever happens; series that vanish, that a failed scrape leaves without a
+    sample, or that belong to a removed target get a staleness marker; a failure is kept as ``last`` and never raised;
+    ``scrapes`` counts finished ones.
 
     Source: prometheus v3.x scrape/scrape.go scrapeLoop.
     """
@@ -191,7 +191,7 @@ class ScrapeLoop:
             scraped=outcome.scraped,
             kept=outcome.kept,
             added=outcome.added,
-            size=len(fetched.body) if isinstance(fetched, Fetched) else 0,
+            size=max(0, fetched.size),
             format=outcome.format,
             too_large=isinstance(fetched, FetchFailed) and fetched.too_large,
         )

@@ -14,7 +14,7 @@ from promscout.model.names import NameValidation
 from promscout.model.series import SampleBatch, SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
 from promscout.scrape.cache import Resolved, SeriesCache
-from promscout.scrape.columns import Refused
+from promscout.scrape.columns import Refusal
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.histograms import HistogramLimits
 from promscout.scrape.label_limits import LabelLimits
@@ -119,15 +119,15 @@ class LoopAppender:
         except ExpositionError as error:
             return Outcome(str(error), error.samples, format=name)
         judged = self._judge(resolved, options.config)
-        if isinstance(judged, Refused):
+        if isinstance(judged, Refusal):
             return Outcome(judged.reason, judged.scraped, judged.kept, judged.added, name)
         self._append(judged, timestamp_ms)
         return Outcome("", judged.scraped, judged.kept, judged.added(), name)
 
-    def _judge(self, resolved: Resolved | Refused, config: ScrapeConfig) -> Resolved | Refused:
+    def _judge(self, resolved: Resolved | Refusal, config: ScrapeConfig) -> Resolved | Refusal:
         """What to append of ``resolved``, or why nothing of it is appended."""
         metrics = self._context.metrics
-        if isinstance(resolved, Refused):
+        if isinstance(resolved, Refusal):
             if resolved.beyond_label_limits:
                 metrics.label_limits_exceeded.inc()
             return resolved

@@ -108,12 +108,17 @@ class Portion(msgspec.Struct, frozen=True, eq=False):
         stamps = self.timestamps if isinstance(self.timestamps, int) else self.timestamps[start:stop]
         return Portion(self.template, self.first + start, self.values[start:stop], stamps)
 
-    def fitting(self, room: int) -> int:
-        """How many samples of the portion may be sent apart from the rest, at most ``room``; 0: none.
+    @property
+    def may_part(self) -> bool:
+        """Whether parts of the portion may be sent at once.
 
-        With a time stamp for each sample a series may be there more than once, and its samples must not part.
+        With a time stamp for each sample a series may be there more than once, and its samples keep their order.
         """
-        if not isinstance(self.timestamps, int):
+        return isinstance(self.timestamps, int)
+
+    def fitting(self, room: int) -> int:
+        """How many samples of the portion may be sent apart from the rest, at most ``room``; 0: none."""
+        if not self.may_part:
             return 0
         return max(0, room - (self.first + room) % PACKED_AS_ONE)
 
@@ -188,6 +193,9 @@ class Items(msgspec.Struct, frozen=True, eq=False):
     def part(self, start: int, stop: int) -> Items:
         """The items from ``start`` up to, not including, ``stop``."""
         return self.only(range(start, min(stop, len(self))))
+
+    may_part: ClassVar[bool] = False
+    """A series may be there more than once, and its items keep their order."""
 
     @staticmethod
     def fitting(_room: int) -> int:

@@ -50,11 +50,11 @@ class _Stream:
         self.in_flight = 0
         """Shipments with samples of the stream."""
         self.divided = False
-        """Whether the oldest portion is the rest of one whose other parts have been taken."""
+        """Whether the oldest portion is the rest of one whose parts may be under way at once."""
 
     @property
     def ready(self) -> int:
-        """Samples that may be taken now: a series is in a portion once, so parts of one do not overtake each other."""
+        """Samples that may be taken now: none may overtake others of its series that are in flight."""
         if not self.in_flight:
             return self.samples
         return len(self.pending[0].portion) if self.divided else 0
@@ -193,8 +193,9 @@ class StreamQueue:
         entry = stream.pending.popleft()
         portion = entry.portion
         self.memory -= portion.memory
-        stream.divided = len(portion) > room
-        if stream.divided:
+        is_divided = len(portion) > room
+        stream.divided = is_divided and portion.may_part
+        if is_divided:
             rest = portion.part(room, len(portion))
             stream.pending.appendleft(Pending(entry.number, entry.since, rest))
             self.memory += rest.memory

@@ -13,7 +13,7 @@ from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.engine import Relabeler
 from promscout.relabel.regex import Regex
 from promscout.scrape.cache import Resolved, SeriesCache
-from promscout.scrape.columns import Refused
+from promscout.scrape.columns import Refusal
 from promscout.scrape.sample_labels import SampleLabels
 
 AT = 1_000_000
@@ -204,7 +204,7 @@ def test_a_series_text_that_is_not_valid_changes_nothing_and_counts_if_it_can_be
     series = cache()
     scrape(series, "a 1")
     refused = scrape(series, "b 1", line)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert (refused.scraped, refused.kept, refused.added) == (scraped, 1, 1)
     assert scrape(series, "a 1").added() == 0
 
@@ -212,7 +212,7 @@ def test_a_series_text_that_is_not_valid_changes_nothing_and_counts_if_it_can_be
 def test_a_series_without_a_name_after_relabelling_changes_nothing():
     series = cache(RelabelConfig(source_labels=("x",), regex=Regex.parse("1"), target_label="__name__", replacement=""))
     scrape(series, "a 1")
-    assert scrape(series, 'a{x="1"} 1') == Refused("metric name missing after relabelling", scraped=1)
+    assert scrape(series, 'a{x="1"} 1') == Refusal("metric name missing after relabelling", scraped=1)
     assert scrape(series, "a 1").added() == 0
 
 
@@ -371,3 +371,33 @@ def test_exemplars_of_native_histograms_need_a_time_stamp():
     )
     resolved = cache().resolve(b"", exposing(histograms=found), AT)
     assert [one.labels[0][1] for one in resolved.exemplars.exemplars] == ["y", "z"]
+
+
+def test_bodies_that_fail_again_and_again_leave_nothing_but_the_last():
+    series = cache(RelabelConfig(source_labels=("x",), regex=Regex.parse("1"), target_label="__name__", replacement=""))
+    for number in range(50):
+        lines = [f"s{number}_{one} 1" for one in range(20)]
+        assert isinstance(scrape(series, *lines, 'a{x="1"} 1'), Refusal)
+    assert len(series._failed_known) == 20
+
+
+def test_exemplars_of_series_that_vanished_are_forgotten():
+    series = cache()
+    for number in range(20):
+        body = f"s{number} 1\n".encode()
+        series.accept(series.resolve(body, exposing(exemplars=[(0, exemplar("x"))]), AT + number))
+    assert len(series._exemplars._latest) == 1
+
+
+def test_exemplars_are_not_new_to_a_cache_that_adopts_another():
+    old, new = cache(), cache()
+    read = exposing(exemplars=[(0, exemplar("x"))])
+    old.accept(old.resolve(b"a 1\n", read, AT))
+    new.adopt(old)
+    assert new.resolve(b"a 1\n", read, AT + 1).exemplars is None
+
+
+def test_a_series_with_several_samples_turns_stale_once():
+    series = cache(track_timestamps=True)
+    scrape(series, "a 1 1000", "a 2 2000", "b 1")
+    assert names(series.end()) == ["a", "b"]

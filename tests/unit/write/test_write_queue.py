@@ -40,6 +40,18 @@ def test_whole_portions_are_taken_oldest_first_up_to_the_limit():
     assert contents(queue.take(5)) == [(3, [6])]
 
 
+def test_parts_of_a_portion_with_time_stamps_of_its_own_are_never_in_flight_together():
+    queue = StreamQueue()
+    whole = portion(1, range(4))
+    stamps = np.arange(4) + 1_790_000_000_000
+    queue.append(TEMPLATES.portion(SampleBatch(TABLES[1, 4], whole.values, stamps)), 0.0)
+    first = queue.take(3)
+    assert contents(first) == [(1, [0, 1, 2])]
+    assert queue.take(3) is None
+    queue.done(first)
+    assert contents(queue.take(3)) == [(1, [3])]
+
+
 def test_a_shipment_is_filled_with_a_part_that_is_packed_as_one():
     queue = StreamQueue()
     queue.append(portion(1, range(1000)), 0.0)
