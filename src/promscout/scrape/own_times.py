@@ -31,9 +31,10 @@ class Admitted:
 class OwnTimes:
     """Lets each series of one target go on in time only, as a database would.
 
-    Guarantees: no series that is in batch after batch gets two samples of the same time, or an earlier one after a later
-    one; none gets one more than ten minutes ahead of the clock; a sample that is exposed again as it was is left out and counts as nothing; while the
-    table of a batch stays the same, no Python object is made per sample. A refused sample harms no other.
+    Guarantees: no series that is in batch after batch gets two samples of the same time, or an earlier one after a
+    later one; none gets one more than ten minutes ahead of the clock; a sample that is exposed again as it was is left
+    out and counts as nothing; while the table of a batch stays the same, no Python object is made per sample. A refused
+    sample harms no other.
 
     Source: prometheus v3.x scrape/scrape.go checkAddError, scrape/target.go timeLimitAppender, tsdb/head_append.go
     memSeries.appendable.
