@@ -9,7 +9,7 @@ _ALIGN_TOLERANCE_MS: Final = 2
 """A scrape that starts at most this late (or 1% of its interval) is stamped with its slot, not with the start:
 databases compress regular time stamps far better. Source: prometheus v3.x scrape/scrape.go scrapeTimestampTolerance."""
 
-GRID_MS: Final = 200
+GRID_MS: Final = 250
 """Slots are at multiples of this where the interval is ``SHORTEST_ON_GRID_MS`` or more: scrapes that begin together
 share wake-ups and find code and data in the processor's caches, which costs a quarter less."""
 
