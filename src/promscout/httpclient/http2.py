@@ -40,13 +40,34 @@ class _Stream:
         return Answer(self.status, "", self.headers, b"".join(self.chunks) if complete else self.chunks[0], complete)
 
 
+class _States(h2.connection.H2ConnectionStateMachine):
+    """A connection that the server leaves stays open for the streams that it still answers (RFC 9113, 6.8)."""
+
+    def process_input(self, input_: h2.connection.ConnectionInputs) -> list[h2.events.Event]:
+        if input_ is h2.connection.ConnectionInputs.RECV_GOAWAY:
+            return []
+        return super().process_input(input_)
+
+
+class _Frames(h2.connection.H2Connection):
+    """What is spoken on one connection; after a GOAWAY too."""
+
+    def __init__(self) -> None:
+        super().__init__(h2.config.H2Configuration(header_encoding=None, validate_inbound_headers=True))
+        self.state_machine = _States()
+
+    def clear_outbound_data_buffer(self) -> None:
+        """Keep what is unsent when a GOAWAY comes: the server still waits for its acknowledgements."""
+
+
 class HTTP2Connection(asyncio.Protocol):
     """A ``Wire`` for as many requests at once as the server allows.
 
     Guarantees: a request that ends early ends its stream and not the others; a server that says it goes away gets no
-    further request; what a stream holds is bounded by its order, what the connection holds by its windows; a server
-    that talks without being asked, or does not read what it is answered, loses the connection. ``lost`` is called
-    once, when the connection has ended.
+    further request, may answer those that it says it has taken, and loses the connection with the last of them; what a
+    stream holds is bounded by its order, what the connection holds by its windows; a server that talks without being
+    asked, or does not read what it is answered, loses the connection. ``lost`` is called once, when the connection has
+    ended.
     """
 
     shared: ClassVar[bool] = True
@@ -59,9 +80,7 @@ class HTTP2Connection(asyncio.Protocol):
         self._frames = 0
         self._aside = 0
         self._streams: dict[int, _Stream] = {}
-        self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(header_encoding=None, validate_inbound_headers=True)
-        )
+        self._h2 = _Frames()
         self._h2.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
@@ -196,11 +215,11 @@ class HTTP2Connection(asyncio.Protocol):
         elif isinstance(event, h2.events.ResponseReceived):
             self._response(event)
         elif isinstance(event, h2.events.StreamEnded):
-            stream = self._streams.pop(event.stream_id, None)
+            stream = self._ended(event.stream_id)
             if stream is not None:
                 stream.finish(stream.answer())
         elif isinstance(event, h2.events.StreamReset):
-            stream = self._streams.pop(event.stream_id, None)
+            stream = self._ended(event.stream_id)
             if stream is not None:
                 refused = event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
                 stream.finish(NoAnswer("the server reset the stream", unheard=refused))
@@ -209,6 +228,16 @@ class HTTP2Connection(asyncio.Protocol):
                 self._send_body(number, stream)
         elif isinstance(event, h2.events.ConnectionTerminated):
             self._terminated(event)
+
+    def _ended(self, number: int) -> _Stream | None:
+        """The stream that has ended here, unless it was given up."""
+        stream = self._streams.pop(number, None)
+        self._close_if_left()
+        return stream
+
+    def _close_if_left(self) -> None:
+        if self._leaving and not self._streams:
+            self.close()
 
     def _response(self, event: h2.events.ResponseReceived) -> None:
         stream = self._streams.get(event.stream_id)
@@ -236,8 +265,7 @@ class HTTP2Connection(asyncio.Protocol):
         last = event.last_stream_id or 0
         for number in [number for number in self._streams if number > last]:
             self._streams.pop(number).finish(NoAnswer(_CLOSED, unheard=True))
-        if not self._streams:
-            self.close()
+        self._close_if_left()
 
 
 def _fields(order: Order) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import h2.errors
 import h2.events
 import h2.settings
 import pytest
+from hyperframe.frame import GoAwayFrame
 
 from promscout.httpclient.answer import NoAnswer
 from promscout.httpclient.client import HTTPClient
@@ -33,6 +34,7 @@ class Server(asyncio.Protocol):
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values=self.site.settings)
         self.h2.initiate_connection()
         self.headers, self.received, self.unsent = {}, {}, {}
+        self.when_heard = lambda: None
         self.flush()
 
     def flush(self):
@@ -51,6 +53,8 @@ class Server(asyncio.Protocol):
             elif isinstance(event, h2.events.StreamReset):
                 self.site.resets += 1
                 self.unsent.pop(stream, None)
+            elif isinstance(event, h2.events.PingAckReceived):
+                self.when_heard()
             elif isinstance(event, h2.events.WindowUpdated):
                 for waiting in list(self.unsent):
                     self.send(waiting)
@@ -60,6 +64,13 @@ class Server(asyncio.Protocol):
         self.h2.send_headers(stream, [(":status", status), ("content-type", "text/plain")])
         self.unsent[stream] = body
         self.send(stream)
+
+    def leave(self, last, when_heard=lambda: None):
+        """Take no stream after ``last``, and go on with the others once the client has heard of it."""
+        self.when_heard = when_heard
+        self.h2.ping(b"are you?")
+        # h2's own way would end the server's half with its frame.
+        self.transport.write(self.h2.data_to_send() + GoAwayFrame(0, last_stream_id=last).serialize())
 
     def send(self, stream):
         body = self.unsent.pop(stream)
@@ -186,6 +197,66 @@ async def test_a_server_that_goes_away_gets_no_further_request(tmp_path):
         for _ in range(2):
             assert (await fetch(client, served.url)).body == b"h2"
         assert len(served.servers) == 2
+
+
+async def all_closed(client):
+    async with asyncio.timeout(10):
+        await client._connections._none_open.wait()
+    assert not client._connections._open
+
+
+async def test_a_request_is_answered_in_the_same_breath_as_the_server_says_it_goes_away(tmp_path):
+    def react(server, stream):
+        server.h2.send_headers(stream, [(":status", "204")], end_stream=True)
+        server.transport.write(GoAwayFrame(0, last_stream_id=stream).serialize() + server.h2.data_to_send())
+
+    async with site(tmp_path, react) as served, served.client() as client:
+        assert (await fetch(client, served.url, method="POST", body=b"samples")).status == 204
+        await all_closed(client)
+
+
+async def test_a_request_is_answered_after_the_server_has_said_that_it_goes_away(tmp_path):
+    def react(server, stream):
+        if len(served.servers) == 1:
+            server.leave(stream, lambda: server.answer(stream, b"x" * 3_000_000))
+        else:
+            server.answer(stream)
+
+    async with site(tmp_path, react) as served, served.client() as client:
+        outcome = await fetch(client, served.url, method="POST", body=b"samples", limit=1 << 22)
+        assert outcome.body == b"x" * 3_000_000
+        await all_closed(client)
+        assert (await fetch(client, served.url)).body == b"h2"
+        assert len(served.servers) == 2
+
+
+async def test_of_the_requests_at_a_server_that_goes_away_it_answers_those_that_it_took(tmp_path):
+    def react(server, stream):
+        if server is not served.servers[0]:
+            server.answer(stream, b"elsewhere")
+        elif stream == 1:
+            server.answer(stream)
+        elif stream == 5:
+            server.leave(3, lambda: server.answer(3, b"taken"))
+
+    async with site(tmp_path, react) as served, served.client() as client:
+        assert (await fetch(client, served.url)).body == b"h2"
+        outcomes = await asyncio.gather(*(fetch(client, served.url) for _ in range(2)))
+        assert sorted(outcome.body for outcome in outcomes) == [b"elsewhere", b"taken"]
+
+
+async def test_a_stream_that_is_reset_may_be_the_last_of_a_server_that_goes_away(tmp_path):
+    def react(server, stream):
+        def reset():
+            server.h2.reset_stream(stream)
+            server.flush()
+
+        server.leave(stream, reset)
+
+    async with site(tmp_path, react) as served, served.client() as client:
+        outcome = await fetch(client, served.url)
+        assert outcome == NoAnswer("the server reset the stream")
+        await all_closed(client)
 
 
 async def test_a_refused_stream_is_asked_for_again(tmp_path):
