@@ -24,13 +24,14 @@ _CLOSE_WITHIN: Final = 5.0  # seconds that the end of closed connections is awai
 class _Kept:
     """The connections to one place under one TLS context."""
 
-    __slots__ = ("idle", "opening", "shared", "used")
+    __slots__ = ("idle", "opening", "shared", "under_way", "used")
 
     def __init__(self) -> None:
         self.idle: list[tuple[float, Wire]] = []  # since when; the longest idle first
         self.shared: list[Wire] = []  # they carry several requests at once
         self.opening = asyncio.Lock()
-        self.used = 0.0
+        self.under_way = 0  # requests, from before they have a connection
+        self.used = 0.0  # when the last request ended
 
     def take(self) -> Wire | None:
         """A connection that can take a request, if there is one: that which was used last."""
@@ -50,22 +51,24 @@ class _Kept:
             self.idle = [pair for pair in self.idle if pair[1] is not wire]
 
     def drop_unused(self, since: float) -> bool:
-        """Close what was not used ``since``; whether nothing is left."""
+        """Close what was not used ``since``; whether nothing is left, and nothing can come back."""
         while self.idle and self.idle[0][0] < since:
             self.idle.pop(0)[1].close()
-        if self.used < since:
-            for wire in self.shared:
-                wire.close()
-        return self.used < since and not self.idle and not self.shared and not self.opening.locked()
+        if self.under_way or self.used >= since:
+            return False
+        for wire in self.shared:
+            wire.close()
+        return not self.idle and not self.shared
 
 
 class Connections:
     """Carries requests over connections that it opens, keeps and closes.
 
     Guarantees: a connection is used again only for the same place (host and port, or unix socket) and the same TLS
-    context; connections are closed after ``KEEP_IDLE`` seconds without use; a request that may be sent twice, and
-    whose kept connection ends without a byte of an answer, is sent once more on a new one; after ``close`` none is
-    open. With ``multiplexing``, requests to one place share a connection where the server can do that.
+    context; connections are closed after ``KEEP_IDLE`` seconds without a request under way; a request
+    that may be sent twice, and whose kept connection ends without a byte of an answer, is sent once more on a new one;
+    after ``close`` none is open. With ``multiplexing``, requests to one place share a connection where the server can
+    do that.
     """
 
     def __init__(self, dialer: Dialer, *, multiplexing: bool) -> None:
@@ -82,7 +85,16 @@ class Connections:
         kept = self._kept.get((place, context))
         if kept is None:
             kept = self._kept[place, context] = _Kept()
-        kept.used = now()
+        kept.under_way += 1
+        try:
+            return await self._send(kept, place, context, order, deadline)
+        finally:
+            kept.under_way -= 1
+            kept.used = now()
+
+    async def _send(
+        self, kept: _Kept, place: Place, context: ssl.SSLContext | None, order: Order, deadline: float
+    ) -> Outcome:
         wire = kept.take()
         if wire is not None:
             outcome = await self._carry(kept, wire, order, deadline)

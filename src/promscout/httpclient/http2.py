@@ -99,11 +99,6 @@ class HTTP2Connection(asyncio.Protocol):
             and len(self._streams) < self._h2.remote_settings.max_concurrent_streams
         )
 
-    @property
-    def busy(self) -> bool:
-        """Whether requests are under way."""
-        return bool(self._streams)
-
     async def exchange(self, order: Order, deadline: float) -> Outcome:
         """Send a request and read the answer; see ``Wire``."""
         if not self.free:
