@@ -19,6 +19,7 @@ MAX_IDLE: Final = 20_000
 _LOOK: Final = 60.0  # seconds between two looks for connections that have been idle too long
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _CLOSE_WITHIN: Final = 5.0  # seconds that the end of closed connections is awaited
+_CLIENT_CLOSED: Final = NoAnswer("the client is closed")
 
 
 class _Kept:
@@ -65,10 +66,10 @@ class Connections:
     """Carries requests over connections that it opens, keeps and closes.
 
     Guarantees: a connection is used again only for the same place (host and port, or unix socket) and the same TLS
-    context; connections are closed after ``KEEP_IDLE`` seconds without a request under way; a request
-    that may be sent twice, and whose kept connection ends without a byte of an answer, is sent once more on a new one;
-    after ``close`` none is open. With ``multiplexing``, requests to one place share a connection where the server can
-    do that.
+    context; after ``KEEP_IDLE`` seconds without a request under way, connections are closed and places are forgotten;
+    a request that may be sent twice, and whose kept connection ends without a byte of an answer, is sent once more on
+    a new one; after ``close`` none is open. With ``multiplexing``, requests to one place share a connection where the
+    server can do that.
     """
 
     def __init__(self, dialer: Dialer, *, multiplexing: bool) -> None:
@@ -82,15 +83,24 @@ class Connections:
 
     async def exchange(self, place: Place, context: ssl.SSLContext | None, order: Order, deadline: float) -> Outcome:
         """Send ``order`` to ``place``; the answer must be there at ``deadline`` (loop time). Raises nothing."""
-        kept = self._kept.get((place, context))
-        if kept is None:
-            kept = self._kept[place, context] = _Kept()
+        if self._closed:
+            return _CLIENT_CLOSED
+        kept = self._kept_for(place, context)
         kept.under_way += 1
         try:
             return await self._send(kept, place, context, order, deadline)
         finally:
             kept.under_way -= 1
             kept.used = now()
+
+    def _kept_for(self, place: Place, context: ssl.SSLContext | None) -> _Kept:
+        kept = self._kept.get((place, context))
+        if kept is None:
+            kept = self._kept[place, context] = _Kept()
+            # Now and not with the first connection: a place that never has one is to be forgotten too.
+            if self._look is None:
+                self._look = asyncio.get_running_loop().call_later(_LOOK, self._drop_unused)
+        return kept
 
     async def _send(
         self, kept: _Kept, place: Place, context: ssl.SSLContext | None, order: Order, deadline: float
@@ -133,12 +143,10 @@ class Connections:
             return wire
         if self._closed:
             wire.close()
-            return NoAnswer("the client is closed")
+            return _CLIENT_CLOSED
         self._open[wire] = kept
         if wire.shared:
             kept.shared.append(wire)
-        if self._look is None:
-            self._look = asyncio.get_running_loop().call_later(_LOOK, self._drop_unused)
         return wire
 
     def _lost(self, wire: Wire) -> None:

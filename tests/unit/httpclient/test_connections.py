@@ -10,6 +10,7 @@ from promscout.httpclient.dialing import Place
 
 PLACE = Place("127.0.0.1", 80)
 ANSWER = Answer(200, "OK", (), b"")
+REFUSED = NoAnswer("connection refused")
 MUCH_LATER = 3 * KEEP_IDLE
 
 
@@ -52,23 +53,26 @@ class Wire:
 
 
 class Dialer:
-    """Stands in for the one that opens sockets: each wire takes ``takes`` seconds."""
+    """Stands in for the one that opens sockets: each wire takes ``takes`` seconds; none comes if it ``refuses``."""
 
-    def __init__(self, *, shared=False):
+    def __init__(self, *, shared=False, refuses=False):
         self.shared = shared
+        self.refuses = refuses
         self.takes = 0.0
         self.wires = []
 
     async def dial(self, _place, _context, lost, _deadline):
         await asyncio.sleep(self.takes)
+        if self.refuses:
+            return REFUSED
         self.wires.append(Wire(lost, shared=self.shared))
         return self.wires[-1]
 
 
-async def ask(connections, *, seconds=0.0):
+async def ask(connections, *, place=PLACE, seconds=0.0):
     order = Order("POST", "http", "127.0.0.1:80", f"/{seconds}", Head(()), limit=1000)
     deadline = asyncio.get_running_loop().time() + 10 * MUCH_LATER
-    return await connections.exchange(PLACE, None, order, deadline)
+    return await connections.exchange(place, None, order, deadline)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -122,3 +126,25 @@ async def test_a_request_that_is_cancelled_is_not_under_way():
     await asyncio.sleep(MUCH_LATER)
     assert not connections._kept
     await connections.close()
+
+
+async def test_places_where_nobody_listens_are_forgotten():
+    connections = Connections(Dialer(refuses=True), multiplexing=True)
+    for port in range(3):
+        assert await ask(connections, place=Place("127.0.0.1", port)) == REFUSED
+    await asyncio.sleep(KEEP_IDLE - 1)
+    assert len(connections._kept) == 3
+    await asyncio.sleep(MUCH_LATER)
+    assert not connections._kept
+    assert connections._look is None
+    await connections.close()
+
+
+async def test_what_is_asked_of_a_closed_client_opens_nothing_and_keeps_nothing():
+    dialer = Dialer()
+    connections = Connections(dialer, multiplexing=True)
+    await connections.close()
+    assert await ask(connections) == NoAnswer("the client is closed")
+    assert not dialer.wires
+    assert not connections._kept
+    assert connections._look is None
