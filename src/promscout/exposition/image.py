@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.exposition.numbers import NORMAL_NAN_BITS
+from promscout.exposition.columns import canonical
 from promscout.exposition.samples import NO_TIMESTAMP, Exposition
 
 _LINE_FEED: Final = 0x0A
@@ -263,6 +263,4 @@ def _numbers(text: bytes, count: int) -> NDArray[np.float64] | None:
     if len(numbers) != count:
         return None
     array = np.array(numbers, dtype=np.float64)
-    if has_nan:
-        array.view(np.uint64)[np.isnan(array)] = NORMAL_NAN_BITS
-    return array
+    return canonical(array) if has_nan else array

@@ -82,6 +82,18 @@ def decode_label_set(data: bytes) -> LabelSet:
     return tuple(pairs)
 
 
+def end_of_label(encoded: bytes | bytearray, at: int) -> int:
+    """Where the label ends that starts at ``at`` of an encoded label set."""
+    size = shift = 0
+    while True:
+        at += 1
+        byte = encoded[at]
+        size |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return at + 1 + size
+        shift += 7
+
+
 class SeriesTable:
     """An immutable, ordered list of series, compared by identity.
 

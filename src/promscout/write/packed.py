@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.model.series import Timestamps, Values, encode_varint
+from promscout.model.series import Timestamps, Values, encode_varint, end_of_label
 
 FIRST_TIMESTAMP: Final = 1 << 35
 LAST_TIMESTAMP: Final = (1 << 42) - 1
@@ -178,7 +178,7 @@ class _Composer:
         """The label there; empty where a message has no more."""
         if self._stream[source] != _LABEL_TAG:
             return b""
-        return bytes(self._stream[source : _end_of_label(self._stream, source)])
+        return bytes(self._stream[source : end_of_label(self._stream, source)])
 
 
 def _labels(head: bytes, at: int) -> list[tuple[int, int]]:
@@ -186,22 +186,10 @@ def _labels(head: bytes, at: int) -> list[tuple[int, int]]:
     found, stop = [], len(head) - len(_SAMPLE_HEAD)
     while at < stop:
         size = head[at + 1]
-        end = at + 2 + size if size < 0x80 else _end_of_label(head, at)
+        end = at + 2 + size if size < 0x80 else end_of_label(head, at)
         found.append((at, end))
         at = end
     return found
-
-
-def _end_of_label(data: bytes | bytearray, at: int) -> int:
-    """Where the field ends that starts at ``at``."""
-    size = shift = 0
-    while True:
-        at += 1
-        byte = data[at]
-        size |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return at + 1 + size
-        shift += 7
 
 
 def _common_runs(one: bytes, other: bytes) -> list[tuple[int, int, int]]:

@@ -18,6 +18,7 @@ from promscout.model.series import (
     SeriesTable,
     decode_label_set,
     encode_label_set,
+    end_of_label,
 )
 from promscout.relabel.config import RelabelConfig
 from promscout.relabel.engine import Relabeler
@@ -109,7 +110,7 @@ class _LabelCodec:
         pairs, at, known = [], 0, self._pairs
         while at < len(encoded):
             size = encoded[at + 1]
-            end = at + 2 + size if size < 0x80 else _end_of_long_label(encoded, at)
+            end = at + 2 + size if size < 0x80 else end_of_label(encoded, at)
             label = encoded[at:end]
             pair = known.get(label)
             if pair is None:
@@ -135,13 +136,3 @@ def _decode_label(label: bytes) -> tuple[str, str]:
     # All sizes in it are single bytes: tag, size, tag, size of the name, the name, tag, size of the value, the value.
     end = 4 + label[3]
     return label[4:end].decode(), label[end + 2 :].decode()
-
-
-def _end_of_long_label(encoded: bytes, at: int) -> int:
-    size = shift = 0
-    while True:
-        at += 1
-        size |= (encoded[at] & 0x7F) << shift
-        shift += 7
-        if encoded[at] < 0x80:
-            return at + 1 + size
