@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from promscout.exposition.lexer import Metadata, RawLabels
 from promscout.exposition.series import parse_series
 from promscout.model.histogram import Exemplar, Histogram
+from promscout.model.metadata import MetricMetadata
 
 NO_TIMESTAMP: Final = np.iinfo(np.int64).min
 """Stands in ``Exposition.timestamps`` for a line without time stamp."""
@@ -56,14 +57,6 @@ def exemplar_of(labels: RawLabels, value: float, timestamp: int | None) -> Exemp
     if sum(len(name) + len(text) for name, text in pairs) > _LONGEST_EXEMPLAR or len(dict(pairs)) < len(pairs):
         return None
     return Exemplar(tuple(sorted(pairs)), value, timestamp)
-
-
-class MetricMetadata(msgspec.Struct, frozen=True):
-    """What a body says about a metric family; empty texts where it says nothing. ``type`` is OpenMetrics's word."""
-
-    type: str = "unknown"
-    help: str = ""
-    unit: str = ""
 
 
 class MetadataLines:

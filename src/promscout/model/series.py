@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.labels import LabelSet
+from promscout.model.metadata import NO_FAMILIES, Families
 
 STALE_NAN_BITS: Final = 0x7FF0000000000002
 """Bit pattern of a staleness marker. Source: prometheus v3.x model/value/value.go StaleNaN.
@@ -98,15 +99,17 @@ class SeriesTable:
     """An immutable, ordered list of series, compared by identity.
 
     ``stream`` names the sequence of batches that the table belongs to (one per target): samples of one stream are
-    delivered in the order in which they were appended. ``encoded`` holds the label sets of all series, each as in
-    :func:`encode_label_set`, back to back; series ``i`` is ``encoded[offsets[i]:offsets[i + 1]]``. No series is
-    a Python object.
+    delivered in the order in which they were appended. It is less than 2**64, and the same in every process.
+    ``encoded`` holds the label sets of all series, each as in :func:`encode_label_set`, back to back; series ``i``
+    is ``encoded[offsets[i]:offsets[i + 1]]``. No series is a Python object. ``families`` are what is
+    known about their metrics.
     """
 
-    __slots__ = ("__weakref__", "encoded", "offsets", "stream")
+    __slots__ = ("__weakref__", "encoded", "families", "offsets", "stream")
 
-    def __init__(self, stream: int, encoded_label_sets: Sequence[bytes]) -> None:
+    def __init__(self, stream: int, encoded_label_sets: Sequence[bytes], families: Families = NO_FAMILIES) -> None:
         self.stream = stream
+        self.families = families
         self.encoded = b"".join(encoded_label_sets)
         self.offsets: NDArray[np.int64] = np.zeros(len(encoded_label_sets) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in encoded_label_sets], out=self.offsets[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promscout.exposition.image import TextImage
-from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition, MetadataLines, MetricMetadata
+from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition, MetadataLines
 from promscout.model.histogram import Exemplar, Histogram
+from promscout.model.metadata import MetricMetadata
 from promscout.model.series import (
     ExemplarBatch,
     HistogramBatch,
@@ -210,13 +212,13 @@ class SeriesCache:
         for layout in reversed(layouts):
             layout.know(known)
         known.update(self._failed_known)
-        samples = self._map(exposition.keys, exposition.series, known, own_time)
+        samples = self._map(exposition, exposition.keys, exposition.series, known, own_time)
         if isinstance(samples, Refusal):
             self._failed_known = _only(known, exposition)
             return samples
         histograms = None
         if exposed is not None:
-            found = self._map(exposed.keys, exposed.series, known, own_histogram_time)
+            found = self._map(exposition, exposed.keys, exposed.series, known, own_histogram_time)
             if isinstance(found, Refusal):
                 self._failed_known = _only(known, exposition)
                 return dataclasses.replace(
@@ -231,6 +233,7 @@ class SeriesCache:
 
     def _map(
         self,
+        exposition: Exposition,
         keys: list[bytes],
         labels_at: Callable[[int], Iterable[tuple[str, str]]],
         known: Known,
@@ -241,7 +244,12 @@ class SeriesCache:
             return b"" if labels is None else encode_label_set(labels)
 
         return map_columns(
-            self._stream, keys, encode, known, own_time=own_time, track_timestamps=self._track_timestamps
+            keys,
+            encode,
+            known,
+            partial(SeriesTable, self._stream, families=exposition.metadata_lines),
+            own_time=own_time,
+            track_timestamps=self._track_timestamps,
         )
 
     def _resolved(

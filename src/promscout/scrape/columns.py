@@ -67,10 +67,10 @@ class Columns:
 
 
 def map_columns(
-    stream: int,
     keys: list[bytes],
     encode: Callable[[int], bytes],
     known: Known,
+    make_table: Callable[[list[bytes]], SeriesTable],
     *,
     own_time: NDArray[np.bool_] | None,
     track_timestamps: bool,
@@ -113,7 +113,7 @@ def map_columns(
     is_plain = len(series) == len(keys)
     return Columns(
         keys=keys,
-        table=SeriesTable(stream, series),
+        table=make_table(series),
         kept=kept,
         fresh=np.array(fresh, dtype=np.bool_),
         duplicates=kept - len(series),

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from promscout.exposition.samples import MetricMetadata
 from promscout.logs import EventLog
+from promscout.model.metadata import MetricMetadata
 from promscout.scrape.loop_appender import LoopAppender
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
 from promscout.scrape.report import Report

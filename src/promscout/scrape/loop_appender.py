@@ -9,7 +9,7 @@ from typing import Final
 
 from promscout.errors import BucketLimitError, ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
-from promscout.exposition.samples import MetricMetadata
+from promscout.model.metadata import MetricMetadata
 from promscout.model.names import NameValidation
 from promscout.model.series import SampleBatch, SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler

@@ -10,8 +10,8 @@ from typing import Final, Self
 import msgspec
 
 from promscout.errors import InvalidValueError
-from promscout.exposition.samples import MetricMetadata
 from promscout.model.labels import LabelSet
+from promscout.model.metadata import MetricMetadata
 from promscout.scrape.loop import ScrapeLoop
 from promscout.scrape.manager import ScrapeManager
 from promscout.web.selector import Selector

@@ -12,7 +12,7 @@ from promscout import __version__
 from promscout.httpclient.answer import NoAnswer
 from promscout.httpclient.client import HTTPClient
 from promscout.write.config import RemoteWriteConfig
-from promscout.write.sender import Outcome, Reject, Retry, Sent
+from promscout.write.sender import Outcome, Reject, Request, Retry, Sent
 
 USER_AGENT: Final = f"promscout/{__version__}"
 
@@ -51,14 +51,14 @@ class RemoteWriteClient:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
-    async def send(self, body: bytes, attempt: int) -> Outcome:
-        """Send one compressed request."""
+    async def send(self, request: Request, attempt: int) -> Outcome:
+        """Send one request."""
         headers = {**self._headers, "Retry-Attempt": str(attempt)} if attempt else self._headers
         answer = await self._http.fetch(
             "POST",
             self._url,
             headers=headers,
-            body=body,
+            body=request.body,
             limit=_ANSWER_LIMIT,
             deadline=asyncio.get_running_loop().time() + self._timeout,
         )

@@ -18,7 +18,7 @@ from promscout.write.intake import Intake
 from promscout.write.limited_log import LimitedLog
 from promscout.write.portion import AnyPortion
 from promscout.write.queue import DEFAULT_MEMORY, Pending, Shipment, StreamQueue, arrival, as_facts, by_kind
-from promscout.write.sender import Outcome, Reject, Retry, Sender, Sent
+from promscout.write.sender import Outcome, Reject, Request, Retry, Sender, Sent, Unsupported
 from promscout.write.status import Counters, Kind, QueueStatus
 
 _LEAST_BACKOFF: Final = 0.01  # seconds; a configured 0 must not become a busy loop
@@ -238,8 +238,9 @@ class RemoteWriteQueue:
                 body = self._encoder.encode([entry.portion for entry in entries])
             if attempt:
                 self.counters.count("retried", numbers)
-            outcome = await self._attempt(sender, body, attempt, numbers)
+            outcome = await self._attempt(sender, Request(body), attempt, numbers)
             if not isinstance(outcome, Retry):
+                outcome = Reject(outcome.reason) if isinstance(outcome, Unsupported) else outcome
                 self._settle(shipment, outcome, len(body))
                 break
             self._limit = max(self._options.min_shards, self._limit // 2)
@@ -259,10 +260,10 @@ class RemoteWriteQueue:
         else:
             self._idle.set()
 
-    async def _attempt(self, sender: Sender, body: bytes, attempt: int, numbers: Mapping[Kind, int]) -> Outcome:
+    async def _attempt(self, sender: Sender, request: Request, attempt: int, numbers: Mapping[Kind, int]) -> Outcome:
         begin = _now()
         self.counters.count("attempted", numbers)
-        outcome = await sender.send(body, attempt)
+        outcome = await sender.send(request, attempt)
         self._observe_duration(_now() - begin)
         if isinstance(outcome, Sent):
             self.counters.last_error = ""

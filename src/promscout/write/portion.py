@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promscout.model.histogram import Exemplar, Histogram
+from promscout.model.metadata import NO_FAMILIES, Families
 from promscout.model.series import Timestamps, Values, encode_varint
 from promscout.write.histograms import encode_exemplar_series, encode_histogram_series
 from promscout.write.packed import MAX_LABELS, PackedSeries
@@ -27,13 +28,17 @@ _BUCKET_OVERHEAD: Final = 40  # bytes: a number object and its place in a tuple
 class SeriesTemplate:
     """Some series of one stream, as encoded label sets, and what was packed of them.
 
-    ``encoded`` and ``offsets`` are as in a ``SeriesTable``, whose they may be. Packed series take about 30 bytes each.
+    ``encoded``, ``offsets`` and ``families`` are as in a ``SeriesTable``, whose they may be. Packed series take
+    about 30 bytes each.
     """
 
-    __slots__ = ("_packed", "encoded", "offsets", "stream")
+    __slots__ = ("__weakref__", "_packed", "encoded", "families", "offsets", "stream")
 
-    def __init__(self, stream: int, encoded: bytes, offsets: NDArray[np.int64]) -> None:
+    def __init__(
+        self, stream: int, encoded: bytes, offsets: NDArray[np.int64], families: Families = NO_FAMILIES
+    ) -> None:
         self.stream = stream
+        self.families = families
         self.encoded = encoded
         self.offsets = offsets
         self._packed: dict[tuple[int, int, bool], PackedSeries | None] = {}

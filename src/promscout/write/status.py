@@ -91,6 +91,27 @@ class Counters(Tally):
         )
 
 
+class BufferStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a queue is on disk at one moment."""
+
+    path: str
+    samples: int = 0
+    """Waiting on disk only; histograms and exemplars not counted."""
+    histograms: int = 0
+    exemplars: int = 0
+    bytes: int = 0
+    """Of all segments: what waits in memory is there, too, once it has waited for a flush interval."""
+    max_bytes: int = 0
+    """The oldest segments beyond this are dropped."""
+    max_age: float = 0.0
+    """Seconds; segments that are older are dropped."""
+    segments: int = 0
+    skipped_bytes: int = 0
+    """Of damaged segments."""
+    error: str = ""
+    """Why nothing can be written at present; empty when it can."""
+
+
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A queue at one moment. The counters mean what those of ``Counters`` mean."""
 
@@ -122,6 +143,10 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     highest_timestamp: int
     highest_sent_timestamp: int
     last_error: str
+    protobuf_message: str = ""
+    """What is sent: that of the section, or that of 1.0 where the receiver does not know 2.0."""
+    buffer: BufferStatus | None = None
+    """None without a data directory."""
 
 
 class RemoteWriteStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,7 +86,7 @@ class Templates:
     def _derive(self, series: SeriesTable) -> _Derived:
         if not self._external_labels and not self._relabeler.configs:
             # The table's own bytes, but not the table, which would then never be forgotten.
-            return _Derived(SeriesTemplate(series.stream, series.encoded, series.offsets), None)
+            return _Derived(SeriesTemplate(series.stream, series.encoded, series.offsets, series.families), None)
         kept, encoded = [], []
         labels_of = _LabelCodec()
         for index in range(len(series)):
@@ -95,7 +95,7 @@ class Templates:
                 kept.append(index)
                 encoded.append(labels_of.encode(labels))
         sent = SeriesTable(series.stream, encoded)
-        template = SeriesTemplate(sent.stream, sent.encoded, sent.offsets)
+        template = SeriesTemplate(sent.stream, sent.encoded, sent.offsets, series.families)
         return _Derived(template, None if len(kept) == len(series) else np.array(kept, dtype=np.intp))
 
 

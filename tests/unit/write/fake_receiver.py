@@ -26,7 +26,8 @@ class FakeReceiver:
     async def __aexit__(self, *_):
         return None
 
-    async def send(self, body, attempt):
+    async def send(self, request, attempt):
+        body = request.body
         series = decode_request(body)
         self.requests.append((asyncio.get_running_loop().time(), attempt, len(series)))
         self.at_once += 1

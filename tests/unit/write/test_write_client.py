@@ -12,7 +12,7 @@ from promscout.httpclient.secret import URL
 from promscout.model.duration import Duration
 from promscout.write.client import RemoteWriteClient, retry_after
 from promscout.write.config import QueueConfig, RemoteWriteConfig
-from promscout.write.sender import Reject, Retry, Sent
+from promscout.write.sender import Reject, Request, Retry, Sent
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ async def receiver(answer):
 
 async def outcome_of(answer, *, attempt=0, **options):
     async with receiver(answer) as (url, _), client_for(url, **options) as client:
-        return await client.send(b"body", attempt)
+        return await client.send(Request(b"body"), attempt)
 
 
 def client_for(url, **options):
@@ -53,8 +53,8 @@ async def test_a_request_has_the_headers_of_the_protocol_and_the_configured_ones
     async with receiver(lambda: web.Response(status=204)) as (url, requests):
         token = Authorization(credentials=Secret("token"))
         async with client_for(url, headers={"X-Scope-OrgID": Secret("tenant")}, authorization=token) as client:
-            assert await client.send(b"first", 0) == Sent()
-            assert await client.send(b"second", 3) == Sent()
+            assert await client.send(Request(b"first"), 0) == Sent()
+            assert await client.send(Request(b"second"), 3) == Sent()
     (first, first_body), (second, second_body) = requests
     assert (first_body, second_body) == (b"first", b"second")
     expected = {
@@ -75,7 +75,7 @@ async def test_one_connection_serves_many_requests():
     long = lambda: web.Response(status=400, text="no\n" * 50_000)  # noqa: E731 - short
     async with receiver(long) as (url, requests), client_for(url) as client:
         for _ in range(3):
-            await client.send(b"body", 0)
+            await client.send(Request(b"body"), 0)
     assert len({request.transport for request, _ in requests}) == 1
 
 
@@ -122,7 +122,7 @@ async def test_no_answer_in_time_is_worth_another_attempt():
 @pytest.mark.real_time
 async def test_a_refused_connection_is_worth_another_attempt(free_port):
     async with client_for(f"http://user:hunter2@127.0.0.1:{free_port}/write") as client:
-        outcome = await client.send(b"body", 0)
+        outcome = await client.send(Request(b"body"), 0)
     assert isinstance(outcome, Retry)
     assert str(free_port) in outcome.reason
     assert "hunter2" not in outcome.reason

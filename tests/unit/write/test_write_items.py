@@ -36,7 +36,8 @@ class Receiver:
     async def __aexit__(self, *_):
         return None
 
-    async def send(self, body, attempt):
+    async def send(self, request, attempt):
+        body = request.body
         request = REMOTE_WRITE["WriteRequest"].FromString(bytes(cramjam.snappy.decompress_raw(body)))
         self.requests.append([_taken(series) for series in request.timeseries])
         return self.answers.pop(0) if self.answers else Sent()
