@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from promscout import __version__
-from promscout.cli.outcome import OutputFormat
+from promscout.cli.outcome import OutputFormat, TableFormat
 from promscout.errors import InvalidValueError
 from promscout.logs import LogFormat, LogLevel
 from promscout.model.duration import Duration
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
     _add_config(commands)
+    _add_query(commands)
     _add_demo(commands)
     return parser
 
@@ -170,6 +171,35 @@ def _add_config(commands: Commands) -> None:
     how.add_argument("--write", action="store_true", help="change the files (default: print to standard output)")
 
 
+def _add_query(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "query",
+        "Ask the local store in SQL (DuckDB's). It may be in use by a running agent, and is only read.",
+        "0 answered, 1 the statement has an error, 2 there is no store, or it cannot be read",
+        examples=(
+            "promscout query \"SELECT * FROM up WHERE job = 'node' ORDER BY timestamp DESC LIMIT 10\"",
+            "promscout query \"SELECT timestamp, instance, value FROM metrics WHERE name = 'node_load1'\" --format csv",
+            'promscout query "SELECT name, count(*) FROM series GROUP BY name ORDER BY 2 DESC"',
+            "promscout query \"COPY (SELECT * FROM metrics WHERE job = 'node') TO 'node.parquet'\"",
+        ),
+    )
+    parser.add_argument(
+        "sql",
+        metavar="SQL",
+        help="statements over the views samples, series, metrics (both joined), up, exemplars and histograms; "
+        "the last one's rows are printed; - reads them from standard input",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=Path,
+        default="data",
+        help="that of the agent (default: %(default)s)",
+    )
+    _add_choice(parser, "--format", TableFormat.TABLE, "how to print rows")
+
+
 def _add_demo(commands: Commands) -> None:
     parser = _add_command(
         commands,
@@ -186,9 +216,20 @@ def _add_demo(commands: Commands) -> None:
     )
 
 
-def _add_command(commands: Commands, name: str, summary: str, codes: str) -> argparse.ArgumentParser:
+def _add_command(
+    commands: Commands, name: str, summary: str, codes: str, examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    epilog = f"Exit codes: {codes}."
+    if examples:
+        epilog += "\n\nexamples:\n" + "".join(f"  {example}\n" for example in examples)
     return commands.add_parser(
-        name, help=summary, description=summary, epilog=f"Exit codes: {codes}.", allow_abbrev=False
+        name,
+        help=summary,
+        description=summary,
+        epilog=epilog,
+        allow_abbrev=False,
+        # Examples are to be copied as they are.
+        formatter_class=argparse.RawDescriptionHelpFormatter if examples else argparse.HelpFormatter,
     )
 
 

@@ -23,6 +23,15 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
+class TableFormat(StrEnum):
+    """How a command prints rows."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
 def say(message: str) -> None:
     """Tell people why promscout ends, whatever the log format."""
     paint = Painter(sys.stderr)
