@@ -31,7 +31,10 @@ from promscout.reloader import Reloader
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
+from promscout.store.local import LocalStore, StoreOptions
+from promscout.store.metrics import StoreMetrics
 from promscout.web import WebServer
+from promscout.write.appender import Appender, Fanout
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
 
@@ -83,6 +86,7 @@ class Agent:
 
     ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``. ``strict_discovery``
     waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
+    While no remote write is configured, samples go to the local store, if ``store`` says where that is.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Agent:
         listen: Listen | None = None,
         discovery_interval: float = DEFAULT_INTERVAL,
         strict_discovery: bool = False,
+        store: StoreOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._load = load
@@ -117,7 +122,12 @@ class Agent:
             interval=discovery_interval,
         )
         self.registry.register(WatchCollector(lambda: watch_statuses(self.discovery.providers)))
-        self.scrape = ScrapeManager(ScrapeContext(self.remote_write, clock, ScrapeMetrics(self.registry)))
+        self.store = LocalStore(store, clock) if store is not None else None
+        appender: Appender = self.remote_write
+        if self.store is not None:
+            StoreMetrics(self.registry, self.store.status)
+            appender = Fanout(self.remote_write, self.store)
+        self.scrape = ScrapeManager(ScrapeContext(appender, clock, ScrapeMetrics(self.registry)))
         listen = listen or Listen()
         self.web = WebServer(self, host=listen.host, port=listen.port)
         self._ready = asyncio.Event()
@@ -151,11 +161,13 @@ class Agent:
         await self.web.start()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.remote_write.run(), name="remote write")
+                outlets = (self.remote_write,) if self.store is None else (self.remote_write, self.store)
+                for outlet in outlets:
+                    group.create_task(outlet.run(), name=f"outlet {type(outlet).__name__}")
                 try:
                     await self._discover_and_scrape(group)
                 finally:
-                    await self.remote_write.stop(FLUSH_SECONDS)
+                    await asyncio.gather(*(outlet.stop(FLUSH_SECONDS) for outlet in outlets))
         finally:
             self._stopping.set()
             await self._reloader.wait()
@@ -230,13 +242,22 @@ class Agent:
         self._config_metrics.loaded()
         for warning in config.warnings:
             _log.warning("configuration", note=warning)
-        if not config.remote_write:
+        if config.remote_write:
+            return
+        if self.store is not None:
+            _log.info("no remote_write is configured: samples go to the local store", path=self.store.path)
+        else:
             _log.warning("no remote_write is configured: samples are counted, shown on the web pages, and not kept")
 
     def _prepare(self, config: Config) -> tuple[Callable[[], None], ...]:
         """The steps that put ``config`` into force. Pools before discovery: changes must find the pool of their job."""
         return (
+            lambda: self._use_store(not config.remote_write),
             self.remote_write.prepare(config.remote_write, config.global_config.external_labels),
             self.scrape.prepare([job.scrape for job in config.jobs]),
             self.discovery.prepare({job.name: job.discovery for job in config.jobs}),
         )
+
+    def _use_store(self, wanted: bool) -> None:
+        if self.store is not None:
+            self.store.active = wanted

@@ -18,6 +18,7 @@ from promscout.cli.outcome import OutputFormat, TableFormat
 from promscout.errors import InvalidValueError
 from promscout.logs import LogFormat, LogLevel
 from promscout.model.duration import Duration
+from promscout.scrape.byte_size import ByteSize
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
@@ -121,6 +122,21 @@ def _add_run(commands: Commands) -> None:
         const=_AUTO_RELOAD_INTERVAL,
         help="reload when CONFIG or a file it includes has changed; =INTERVAL is how often to look "
         f"({_AUTO_RELOAD_INTERVAL} without; default: do not look)",
+    )
+    parser.add_argument(
+        "--store-retention",
+        metavar="DURATION",
+        type=_duration,
+        default="15d",
+        help="how long the local store, which is in use while no remote_write is configured, keeps samples "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--store-max-size",
+        metavar="SIZE",
+        type=_size,
+        default="10GiB",
+        help="how large the local store may become; the oldest days go first; 0 is no limit (default: %(default)s)",
     )
     _add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
     _add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
@@ -252,5 +268,12 @@ def _address(text: str) -> tuple[str, int]:
 def _duration(text: str) -> Duration:
     try:
         return Duration.parse(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _size(text: str) -> ByteSize:
+    try:
+        return ByteSize.parse(text)
     except InvalidValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

@@ -18,6 +18,10 @@ from promscout.data_dir import DataDir, DataDirError
 from promscout.errors import ConfigError
 from promscout.logs import LogFormat, LogLevel, configure_logs
 from promscout.model.duration import Duration
+from promscout.scrape.byte_size import ByteSize
+from promscout.store.layout import STORE
+from promscout.store.local import StoreOptions
+from promscout.store.order import Retention
 from promscout.supervisor import Supervisor
 
 
@@ -29,6 +33,8 @@ def execute(
     discovery_interval: Duration,
     strict_discovery: bool,
     auto_reload: Duration | None,
+    store_retention: Duration,
+    store_max_size: ByteSize,
     log_level: str,
     log_format: str,
 ) -> int:
@@ -46,6 +52,7 @@ def execute(
                     listen=Listen(*listen),
                     discovery_interval=discovery_interval,
                     strict_discovery=strict_discovery,
+                    store=StoreOptions(data_dir / STORE, Retention(store_retention.milliseconds, int(store_max_size))),
                 )
             )
     except ConfigError as error:
@@ -59,7 +66,13 @@ def execute(
 
 
 async def _run_agent(
-    config: Path, auto_reload: float | None, *, listen: Listen, discovery_interval: float, strict_discovery: bool
+    config: Path,
+    auto_reload: float | None,
+    *,
+    listen: Listen,
+    discovery_interval: float,
+    strict_discovery: bool,
+    store: StoreOptions,
 ) -> None:
     load = partial(load_config, config)
     watch = ConfigWatch(config, load)
@@ -68,6 +81,7 @@ async def _run_agent(
         listen=listen,
         discovery_interval=discovery_interval,
         strict_discovery=strict_discovery,
+        store=store,
     )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
