@@ -27,7 +27,7 @@ async def targets(request: web.Request) -> web.StreamResponse:
     asked = TargetQuery.parse(*(parameters.get(name, "") for name in ("pool", "health", "q", "page")))
     watches = watch_statuses(view.discovery.providers)
     selection = await select(view.scrape, request.app[EXTERNAL], asked)
-    return await _page(
+    return await page(
         request,
         "targets.html",
         query=asked,
@@ -43,7 +43,7 @@ async def targets(request: web.Request) -> web.StreamResponse:
 
 async def config(request: web.Request) -> web.StreamResponse:
     """The configuration in force, without secrets."""
-    return await _page(request, "config.html", config_text=request.app[VIEW].config_text)
+    return await page(request, "config.html", config_text=request.app[VIEW].config_text)
 
 
 async def home(_request: web.Request) -> web.Response:
@@ -51,7 +51,8 @@ async def home(_request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "/targets"})
 
 
-async def _page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
+async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
+    """The page that ``template`` makes of ``values``."""
     from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
     return await stream(request, [render(template, path=request.path, **values).encode()], HTML)

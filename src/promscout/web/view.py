@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from promscout.discovery.manager import DiscoveryManager
 from promscout.scrape.manager import ScrapeManager
+from promscout.store.local import LocalStore
 from promscout.web.external import ExternalURL
 
 
@@ -33,6 +34,11 @@ class AgentView(Protocol):
     @property
     def ready(self) -> bool:
         """Whether the agent has started up and is not shutting down."""
+        ...
+
+    @property
+    def store(self) -> LocalStore | None:
+        """The local store; None without a data directory."""
         ...
 
     @property
