@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import duckdb
 import numpy as np
 
 from promscout.errors import PromscoutError
-from promscout.store.columns import Collector, DayRows, Span, series_columns
+from promscout.store.columns import Collector, Columns, DayRows, Span, series_columns
 from promscout.store.layout import EXEMPLARS, HISTOGRAMS, SAMPLES, SERIES, Layout
-from promscout.store.tables import TABLES, connect, last_number, quoted
+from promscout.store.tables import TABLES, connect, last_number, quoted, read_ids
 from promscout.write.record import Templates
 from promscout.write.segment import SUFFIX, SegmentFile
 
 _ROWS_AT_ONCE: Final = 2_000_000
 _ALWAYS: Final = Span(0, 253_402_300_799_999)  # to the end of the year 9999
-_OPEN_FILE: Final = Path("/proc/self/fd")
 
 _VIEWS: Final = (
     f"""CREATE VIEW metrics AS
@@ -69,34 +68,18 @@ def open_store(root: Path, *, memory: str = "80%", threads: int | None = None) -
             yield connection
         finally:
             connection.close()
-            reading.close()
-
-
-class _Files(NamedTuple):
-    """The Parquet files of a table and day; one that may be replaced is held open, and read by its descriptor."""
-
-    day: date
-    paths: list[Path]
-    held: Path | None
 
 
 class _Reading:
     """Makes the views.
 
     The order is what makes them right: first the journal, then the list of files. What gets from one into the other in
-    between is in both; the number in a held file tells which rows of the journal it has.
+    between is in both; the number in the newest file tells up to which record it is.
     """
 
     def __init__(self, layout: Layout, connection: duckdb.DuckDBPyConnection) -> None:
         self._layout = layout
         self._connection = connection
-        self._descriptors: list[int] = []
-
-    def close(self) -> None:
-        """Let go of the held files."""
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-        self._descriptors.clear()
 
     def begin(self) -> None:
         """Read the journal and make the views."""
@@ -106,8 +89,8 @@ class _Reading:
         collector = Collector(_ALWAYS)
         days = self._read_journal(collector)
         for name in (SAMPLES, EXEMPLARS, HISTOGRAMS):
-            self._make_view(name, name, self._files(name, list(days)))
-        series = self._files(SERIES, list(days))
+            self._make_view(name, name, self._files(name, days))
+        series = self._files(SERIES, days)
         self._add_series(collector, days, series)
         self._make_view(f"by_day.{SERIES}", SERIES, series)
         self._run(
@@ -140,63 +123,42 @@ class _Reading:
     def _store(self, collector: Collector, days: dict[date, DayRows]) -> None:
         for day, rows in collector.days.items():
             for name in rows.chunks:
-                self._insert(name, day, rows)
+                self._insert(name, day, rows.columns(name))
             known = days.setdefault(day, DayRows())
             known.templates |= rows.templates
         collector.clear()
 
-    def _insert(self, name: str, day: date, rows: DayRows) -> None:
-        self._connection.register("rows", rows.columns(name))
+    def _insert(self, name: str, day: date, columns: Columns) -> None:
+        self._connection.register("rows", columns)
         self._run(f"INSERT INTO pending.{name} SELECT {TABLES[name].expressions}, DATE '{day}', number FROM rows")
         self._connection.unregister("rows")
 
-    def _files(self, table: str, pending: Sequence[date]) -> list[_Files]:
-        """The files of a table; rows of ``pending`` that are in them are deleted there."""
-        found = []
-        for day in sorted({*self._layout.days(table), *pending}):
-            paths, held = self._layout.files(table, day), None
-            if day in pending and paths:
-                held = self._hold(paths.pop())
-                last = last_number(self._connection, held)
+    def _files(self, table: str, pending: Iterable[date]) -> dict[date, list[Path]]:
+        """The files of a table by day; rows of ``pending`` that are in them are deleted there."""
+        found = {day: self._layout.files(table, day) for day in self._layout.days(table)}
+        for day in pending:
+            paths = found.get(day)
+            if paths:
+                last = last_number(self._connection, paths[-1])
                 self._run(f"DELETE FROM pending.{table} WHERE date = DATE '{day}' AND number <= {last}")
-            found.append(_Files(day, paths, held))
         return found
 
-    def _hold(self, path: Path) -> Path:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._descriptors.append(descriptor)
-        return _OPEN_FILE / str(descriptor)
-
-    def _add_series(self, collector: Collector, days: dict[date, DayRows], series: Sequence[_Files]) -> None:
+    def _add_series(
+        self, collector: Collector, days: Mapping[date, DayRows], files: Mapping[date, Sequence[Path]]
+    ) -> None:
         """The series of the journal that are in no file of their day."""
-        for files in series:
-            rows = days.get(files.day)
-            if rows is None:
-                continue
-            known = np.empty(0, dtype=np.int64)
-            paths = [str(path) for path in (*files.paths, files.held) if path is not None]
-            if paths:
-                found = self._connection.execute("SELECT series_id FROM read_parquet(?)", [paths]).fetchall()
-                known = np.array([number for (number,) in found], dtype=np.int64)
-            columns = series_columns(rows, collector, known)
+        for day, rows in days.items():
+            columns = series_columns(rows, collector, read_ids(self._connection, files.get(day, ())))
             if columns:
-                self._connection.register("rows", columns)
-                self._run(
-                    f"INSERT INTO pending.{SERIES} SELECT {TABLES[SERIES].expressions}, DATE '{files.day}', 0 FROM rows"
-                )
-                self._connection.unregister("rows")
+                self._insert(SERIES, day, columns | {"number": np.zeros(len(columns["series_id"]), dtype=np.int64)})
 
-    def _make_view(self, view: str, table: str, files: Sequence[_Files]) -> None:
+    def _make_view(self, view: str, table: str, files: Mapping[date, Sequence[Path]]) -> None:
         parts = [f"SELECT * EXCLUDE (number) FROM pending.{table}"]
-        plain = [path for one in files for path in one.paths]
-        if plain:
-            names = ", ".join(quoted(path) for path in plain)
+        names = ", ".join(quoted(path) for paths in files.values() for path in paths)
+        if names:
             parts.append(
                 f"SELECT * FROM read_parquet([{names}], hive_partitioning = true, hive_types = {{'date': DATE}})"
             )
-        parts += [
-            f"SELECT *, DATE '{one.day}' AS date FROM read_parquet({quoted(one.held)})" for one in files if one.held
-        ]
         self._run(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)}")
 
     def _run(self, statement: str) -> None:

@@ -27,10 +27,14 @@ from promscout.write.templates import Templates
 FLUSH_SECONDS: Final = 1.0
 """What a crash costs at most."""
 
-FOLD_SECONDS: Final = 60.0
-"""How old samples are, about, when they get into a Parquet file."""
+FIRST_FOLD_SECONDS: Final = 30.0
+FOLD_SECONDS: Final = 600.0
+"""How old samples are, at most, when they get into a Parquet file; at first less, and each time twice as old.
 
-FOLD_BYTES: Final = 48 << 20
+Each time makes a file, in which a series takes the less the more samples it has in it.
+"""
+
+FOLD_BYTES: Final = 16 << 20
 """Bytes of the journal from which on it is folded earlier: some ten million samples."""
 
 MAX_PENDING_BYTES: Final = 64 << 20
@@ -59,11 +63,11 @@ class _Pending(NamedTuple):
 class LocalStore:
     """An ``Appender`` whose batches get into Parquet files.
 
-    Guarantees: what was appended is in the journal after ``FLUSH_SECONDS``, and in a Parquet file some ``FOLD_SECONDS``
-    later, once each, also when the process is killed in between. Nothing is ever read or written on the event loop,
-    and no error of the disk gets out: it is told in the status and the log, and what could not be written is tried
-    again while there is room for it. While it is not ``active``, batches are ignored, and nothing is made on disk
-    before it has been active.
+    Guarantees: what was appended is in the journal after ``FLUSH_SECONDS``, and in a Parquet file within
+    ``FOLD_SECONDS``, once each, also when the process is killed in between. Nothing is ever read or written on the
+    event loop, and no error of the disk gets out: it is told in the status and the log, and what could not be written
+    is tried again while there is room for it. While it is not ``active``, batches are ignored, and nothing is made on
+    disk before it has been active.
     """
 
     def __init__(self, options: StoreOptions, clock: Clock, fold: Fold = fold_in_child) -> None:
@@ -171,10 +175,12 @@ class LocalStore:
     async def _keep_folding(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()  # at once, for what the process before has left
+        wait = FIRST_FOLD_SECONDS
         while not await self._stops_within(FLUSH_SECONDS):
             if loop.time() >= due or self._journal.bytes >= FOLD_BYTES:
                 await self._fold_journal()
-                due = loop.time() + FOLD_SECONDS
+                due = loop.time() + wait
+                wait = min(2 * wait, FOLD_SECONDS)
 
     async def _stops_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):

@@ -29,8 +29,7 @@ _POINTS: Final = """
 SELECT series_id, (epoch_ms(timestamp) - $start) * $columns // ($stop - $start) AS col,
     min(value) FILTER (isfinite(value)), max(value) FILTER (isfinite(value)),
     arg_max(value, timestamp) FILTER (isfinite(value)),
-    max(timestamp) FILTER (value IS NULL) IS NOT NULL
-        AND max(timestamp) FILTER (value IS NULL) > max(timestamp) FILTER (isfinite(value)),
+    arg_max(value IS NULL, timestamp)
 FROM samples
 WHERE date BETWEEN $first AND $last AND series_id IN (SELECT series_id FROM shown)
     AND timestamp >= make_timestamp_ms($start)::TIMESTAMPTZ AND timestamp < make_timestamp_ms($stop)::TIMESTAMPTZ
@@ -60,8 +59,8 @@ def _plot(database: duckdb.DuckDBPyConnection, order: PlotOrder) -> Plot:
     for series_id, column, low, high, last, ends in database.execute(_POINTS, {**days, **times}).fetchall():
         if low is not None:
             points[series_id].append(PlotPoint(column, low, high, last, bool(ends)))
-        elif points[series_id]:
-            # A column with nothing but the end belongs to the point before.
+        elif ends and points[series_id]:
+            # The end of what the column before has.
             points[series_id][-1] = msgspec.structs.replace(points[series_id][-1], ends=True)
     ((found,),) = database.execute("SELECT count(*) FROM found").fetchall()
     shown = database.execute("SELECT series_id, name, labels FROM shown").fetchall()

@@ -1,8 +1,9 @@
-"""Parquet files, written and replaced as a whole."""
+"""Parquet files, each written once, as a whole."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -34,15 +35,13 @@ _TIME: Final = "make_timestamp_ms(ms)::TIMESTAMPTZ AS timestamp"
 class Table(msgspec.Struct, frozen=True):
     """How columns of the journal become rows of a table.
 
-    ``expressions`` are over the columns of ``Columns``. A file with fewer than ``grows_to`` rows is replaced by a
-    larger one when more come.
+    ``expressions`` are over the columns of ``Columns``.
     """
 
     name: str
     expressions: str
     schema: str
     order: str
-    grows_to: int
 
 
 TABLES: Final = {
@@ -53,7 +52,6 @@ TABLES: Final = {
             f"series_id, {_TIME}, CASE WHEN nan THEN 'nan'::DOUBLE ELSE value END AS value",
             "series_id BIGINT, timestamp TIMESTAMPTZ, value DOUBLE",
             "series_id, timestamp",
-            500_000,
         ),
         Table(
             SERIES,
@@ -62,7 +60,6 @@ TABLES: Final = {
             "series_id BIGINT, name VARCHAR, job VARCHAR, instance VARCHAR, labels MAP(VARCHAR, VARCHAR), "
             "type VARCHAR, help VARCHAR, unit VARCHAR",
             "name, job, instance, series_id",
-            50_000,
         ),
         Table(
             EXEMPLARS,
@@ -70,7 +67,6 @@ TABLES: Final = {
             "from_json(json->'labels', '\"MAP(VARCHAR, VARCHAR)\"') AS labels",
             "series_id BIGINT, timestamp TIMESTAMPTZ, value DOUBLE, labels MAP(VARCHAR, VARCHAR)",
             "series_id, timestamp",
-            50_000,
         ),
         Table(
             HISTOGRAMS,
@@ -80,7 +76,6 @@ TABLES: Final = {
             "series_id BIGINT, timestamp TIMESTAMPTZ, count DOUBLE, sum DOUBLE, schema INTEGER, gauge BOOLEAN, "
             "buckets STRUCT(lower DOUBLE, upper DOUBLE, count DOUBLE)[]",
             "series_id, timestamp",
-            50_000,
         ),
     )
 }
@@ -108,8 +103,8 @@ def connect(memory: str, temporary: Path, threads: int) -> duckdb.DuckDBPyConnec
 class Partition:
     """The files of one table and day.
 
-    A file is whole or not there, and is only ever replaced by one that has its rows and more; so whoever lists and
-    reads the files at any moment finds each row at most once, and misses none that was there when it began.
+    A file is there as a whole or not at all, is never changed, and goes only with retention; no row is in two of them.
+    So whoever lists and reads the files at any moment finds each row once.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, layout: Layout, table: Table, day: date) -> None:
@@ -119,30 +114,25 @@ class Partition:
         self._day = day
         self.damaged: list[Path] = []
         """Files that were set aside, since they cannot be read."""
-        self._newest = self._readable()
+        self._last_number = self._find_last_number()
 
-    def _readable(self) -> tuple[Path, int, int] | None:
-        """The newest file that can be read, the last number in it, and how many rows it has."""
+    def _find_last_number(self) -> int:
+        """Numbers ascend from file to file, so the newest that can be read has it."""
         for path in reversed(self._layout.files(self._table.name, self._day)):
             try:
-                return path, last_number(self._connection, path), self._count(path)
+                return last_number(self._connection, path)
             except (duckdb.Error, ValueError):
                 self._set_aside(path)
-        return None
+        return -1
 
     @property
     def last_number(self) -> int:
         """The highest number of a record whose rows are in the files; -1 when there is none."""
-        return -1 if self._newest is None else self._newest[1]
+        return self._last_number
 
     def ids(self) -> NDArray[np.int64]:
         """The ``series_id`` of all rows."""
-        files = self._layout.files(self._table.name, self._day)
-        if not files:
-            return np.empty(0, dtype=np.int64)
-        found = self._connection.execute("SELECT series_id FROM read_parquet(?)", [[str(file) for file in files]])
-        ids: NDArray[np.int64] = np.asarray(found.fetchnumpy()["series_id"], dtype=np.int64)
-        return ids
+        return read_ids(self._connection, self._layout.files(self._table.name, self._day))
 
     def add(self, columns: Columns, last: int) -> None:
         """Add rows, of records up to number ``last``; they are on disk when it returns.
@@ -152,53 +142,48 @@ class Partition:
         """
         partition = self._layout.partition(self._table.name, self._day)
         known = self._layout.files(self._table.name, self._day)
-        number, old = file_number(known[-1]) + 1 if known else 1, None
-        if self._newest is not None and self._newest[2] < self._table.grows_to:
-            old, number = self._newest[0], file_number(self._newest[0])
         temporary = self._layout.temporary / f"{self._table.name}.parquet"
         try:
-            self._write(columns, old, temporary, last)
+            self._write(columns, temporary, last)
             partition.mkdir(parents=True, exist_ok=True)
-            path = partition / file_name(number)
-            temporary.rename(path)
+            temporary.rename(partition / file_name(file_number(known[-1]) + 1 if known else 1))
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
         sync_directory(partition)
-        rows = len(columns["series_id"]) + (self._newest[2] if old is not None and self._newest is not None else 0)
-        self._newest = path, last, rows
+        self._last_number = last
 
-    def _write(self, columns: Columns, old: Path | None, temporary: Path, last: int) -> None:
+    def _write(self, columns: Columns, path: Path, last: int) -> None:
         table, connection = self._table, self._connection
+        style = _FORMAT if table.name == SAMPLES else _TEXT_FORMAT
         connection.register("rows", columns)
         try:
-            select = f"SELECT {table.expressions} FROM rows"
-            if old is not None:
-                select = f"FROM read_parquet({quoted(old)}, hive_partitioning = false) UNION ALL BY NAME {select}"
-            style = _FORMAT if table.name == SAMPLES else _TEXT_FORMAT
             connection.execute(
-                f"COPY (FROM ({select}) ORDER BY {table.order}) TO {quoted(temporary)} "
+                f"COPY (SELECT {table.expressions} FROM rows ORDER BY {table.order}) TO {quoted(path)} "
                 f"({style}, KV_METADATA {{'{LAST_NUMBER}': '{last}'}})"
             ).fetchall()
         finally:
             connection.unregister("rows")
-        file = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(file)
         finally:
             os.close(file)
 
-    def _count(self, path: Path) -> int:
-        ((rows,),) = self._connection.execute(
-            "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]
-        ).fetchall()
-        return int(rows)
-
     def _set_aside(self, path: Path) -> None:
         self._layout.damaged.mkdir(exist_ok=True)
         path.rename(self._layout.damaged / f"{self._table.name}-{self._day.isoformat()}-{path.name}")
         self.damaged.append(path)
+
+
+def read_ids(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> NDArray[np.int64]:
+    """The ``series_id`` of all rows of some files."""
+    if not files:
+        return np.empty(0, dtype=np.int64)
+    found = connection.execute("SELECT series_id FROM read_parquet(?)", [[str(file) for file in files]])
+    ids: NDArray[np.int64] = np.asarray(found.fetchnumpy()["series_id"], dtype=np.int64)
+    return ids
 
 
 def last_number(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
