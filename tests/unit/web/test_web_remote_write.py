@@ -9,42 +9,11 @@ import pytest
 from promscout.httpclient.secret import URL
 from promscout.web.receivers import DeliveryState, delivery_state
 from promscout.write.config import RemoteWriteConfig
-from promscout.write.status import BufferStatus, KindStatus, QueueStatus, RemoteWriteStatus
+from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
 from unit.web.agent_view import Site
+from unit.write.statuses import buffer_status, queue_status
 
 pytestmark = pytest.mark.real_time
-
-
-def queue(**facts: Any) -> QueueStatus:
-    """A queue that has delivered something, with some of its facts changed."""
-    given: dict[str, Any] = {
-        "name": "r",
-        "url": "http://127.0.0.1:9/write",
-        "pending_samples": 0,
-        "pending_bytes": 0,
-        "max_pending_bytes": 64 << 20,
-        "oldest_pending_age": 0.0,
-        "in_flight_samples": 0,
-        "requests": 0,
-        "shards": 1,
-        "min_shards": 1,
-        "max_shards": 50,
-        "max_samples_per_send": 2000,
-        "attempted": 100,
-        "sent": 100,
-        "failed": 0,
-        "retried": 0,
-        "dropped": {},
-        "bytes_sent": 1000,
-        "highest_timestamp": 1_700_000_000_000,
-        "highest_sent_timestamp": 1_700_000_000_000,
-        "last_error": "",
-    }
-    return QueueStatus(**given | facts)
-
-
-def buffer(**facts: Any) -> BufferStatus:
-    return BufferStatus(**{"path": "/data/remote-write/r"} | facts)
 
 
 def show(site: Site, monkeypatch: pytest.MonkeyPatch, *queues: QueueStatus, **facts: int) -> None:
@@ -120,7 +89,7 @@ async def test_every_fact_of_a_queue_is_in_the_answer(site: Site, monkeypatch: p
         "failing_for": 22.5,
         "next_attempt_in": 23.5,
     }
-    disk = buffer(
+    disk = buffer_status(
         samples=1,
         histograms=2,
         exemplars=3,
@@ -132,7 +101,7 @@ async def test_every_fact_of_a_queue_is_in_the_answer(site: Site, monkeypatch: p
         error="No space left on device",
         oldest_age=9.5,
     )
-    show(site, monkeypatch, queue(**facts, histograms=kind, exemplars=kind, metadata=kind, buffer=disk))
+    show(site, monkeypatch, queue_status(**facts, histograms=kind, exemplars=kind, metadata=kind, buffer=disk))
     (answered,) = (await site.data("/api/v1/status/remote_write"))["queues"]
     of_kind = {"pending": 1, "attempted": 2, "sent": 3, "failed": 4, "retried": 5, "dropped": {"too_old": 6}}
     assert answered == {
@@ -183,17 +152,17 @@ async def test_every_fact_of_a_queue_is_in_the_answer(site: Site, monkeypatch: p
 
 
 async def test_totals_are_sums_over_all_queues(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = queue(
+    first = queue_status(
         pending_samples=1,
         in_flight_samples=2,
         pending_bytes=3,
         failed=4,
         retried=5,
         dropped={"too_old": 6, "queue_full": 7},
-        buffer=buffer(samples=8, bytes=9),
+        buffer=buffer_status(samples=8, bytes=9),
         histograms=KindStatus(pending=1, sent=2, dropped={"too_old": 3}),
     )
-    second = queue(
+    second = queue_status(
         name="s",
         pending_samples=10,
         in_flight_samples=20,
@@ -201,10 +170,10 @@ async def test_totals_are_sums_over_all_queues(site: Site, monkeypatch: pytest.M
         failed=40,
         retried=50,
         dropped={"too_old": 60},
-        buffer=buffer(samples=80, bytes=90),
+        buffer=buffer_status(samples=80, bytes=90),
         histograms=KindStatus(pending=10, sent=20, dropped={"too_old": 30}),
     )
-    show(site, monkeypatch, first, second, queue(name="t"), samples_in=5, highest_timestamp=7)
+    show(site, monkeypatch, first, second, queue_status(name="t"), samples_in=5, highest_timestamp=7)
     data = await site.data("/api/v1/status/remote_write")
     assert [one["name"] for one in data["queues"]] == ["r", "s", "t"]
     assert (data["samplesIn"], data["highestTimestamp"]) == (5, 7)
@@ -244,7 +213,7 @@ FAILING = {"failing_for": 3.0, "last_error": "status 503: busy"}
         ({"oldest_pending_age": 20.0}, "delivering"),
         ({"oldest_pending_age": 20.5}, "behind"),
         ({"oldest_pending_age": 20.5, "batch_send_deadline": 60.0}, "delivering"),
-        ({"attempted": 0, "buffer": buffer(samples=1, oldest_age=3600.0)}, "behind"),
+        ({"attempted": 0, "buffer": buffer_status(samples=1, oldest_age=3600.0)}, "behind"),
         ({"last_error": "status 400: no"}, "rejecting"),
         ({"last_error": "status 400: no", "oldest_pending_age": 3600.0}, "rejecting"),
         (FAILING, "failing"),
@@ -253,4 +222,4 @@ FAILING = {"failing_for": 3.0, "last_error": "status 503: busy"}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_state_says_whether_samples_arrive(facts: dict[str, Any], state: str) -> None:
-    assert delivery_state(queue(**facts)) is DeliveryState(state)
+    assert delivery_state(queue_status(**facts)) is DeliveryState(state)
