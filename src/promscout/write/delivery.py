@@ -84,6 +84,8 @@ class RemoteWriteQueue:
         self._requests: asyncio.TaskGroup | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
+        self._given_way = 0  # of the requests in flight
+        self._ending = asyncio.Event()
         self._closing = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -143,6 +145,8 @@ class RemoteWriteQueue:
         when ``timeout`` seconds were not enough.
         """
         self._flushing = True
+        if self._queue.disk is Disk.WORKING:
+            self._ending.set()
         if self._spool is not None:
             self._spool.stop_reading()
         self._dispatch()
@@ -159,6 +163,7 @@ class RemoteWriteQueue:
         """Begin no more requests, and let ``run`` end."""
         self._intake.closed = True
         self._closing.set()
+        self._ending.set()
         self._idle.set()
 
     def leftover(self) -> list[Pending]:
@@ -221,7 +226,7 @@ class RemoteWriteQueue:
 
     def _dispatch(self) -> None:
         """Begin every request that is due, and see to it that this happens again in time."""
-        if self._requests is None or self._sender is None or self._closing.is_set():
+        if self._requests is None or self._sender is None or self._given_way or self._closing.is_set():
             return
         while len(self._in_flight) < self._limit:
             shipment = self._queue.take(self._options.max_samples_per_send, self._is_due)
@@ -292,22 +297,17 @@ class RemoteWriteQueue:
                 wait = uniform(0.5, 1.0) * pause if outcome.after is None else outcome.after  # noqa: S311 - no secret
                 pause = min(2 * pause, max(float(self._options.max_backoff), _LEAST_BACKOFF))
                 self.counters.will_retry(_now(), wait)
-                if self._gives_way() or await self._closes_within(wait):
+                if await self._ends_within(wait):
+                    self._given_way += 1
+                    self._settle_idle()
                     return False
             else:
                 self._settle(parcels, outcome, request)
                 return True
         return False
 
-    def _gives_way(self) -> bool:
-        """Whether what the receiver does not take at once is left on disk, because the queue is to end."""
-        if not self._flushing or self._queue.disk is not Disk.WORKING:
-            return False
-        self._idle.set()
-        return True
-
     def _settle_idle(self) -> None:
-        if self._in_flight or not self._queue.is_empty:
+        if len(self._in_flight) > self._given_way or not (self._given_way or self._queue.is_empty):
             self._idle.clear()
         else:
             self._idle.set()
@@ -358,11 +358,11 @@ class RemoteWriteQueue:
         else:
             self._limit = max(self._limit - 1, self._options.min_shards)
 
-    async def _closes_within(self, seconds: float) -> bool:
+    async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        return self._closing.is_set()
+                await self._ending.wait()
+        return self._ending.is_set()
 
 
 def _sent_of(outcome: Sent | Reject, numbers: Mapping[Kind, int]) -> dict[Kind, int]:

@@ -286,6 +286,11 @@ class SpillQueue:
         return missing
 
     @property
+    def kept(self) -> int:
+        """Samples, histograms and exemplars that are on disk and not settled, in memory, too, or not."""
+        return self.on_disk.total() + sum(self._unsettled[number] for number in self._records)
+
+    @property
     def has_unwritten(self) -> bool:
         """Whether there is something neither settled nor on disk, in flight or not."""
         return any(entry.number in self._unsettled for entry in self._unwritten)

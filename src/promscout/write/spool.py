@@ -129,6 +129,8 @@ class Spool:
                         await self._flush(math.inf)
                     await self._flush(math.inf)
                 await self._do(self._journal.close)
+                if kept := self._queue.kept:
+                    self._log.info("samples that were not delivered are kept on disk", samples=kept)
         self._thread.shutdown(wait=False)
 
     def status(self) -> BufferStatus:
