@@ -35,6 +35,7 @@ from promscout.store.local import LocalStore, StoreOptions
 from promscout.store.metrics import StoreMetrics
 from promscout.web import WebServer
 from promscout.write.appender import Appender, Fanout
+from promscout.write.buffers import Buffers
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
 
@@ -86,6 +87,7 @@ class Agent:
 
     ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``. ``strict_discovery``
     waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
+    Without ``buffers``, samples wait for a receiver in memory only.
     While no remote write is configured, samples go to the local store, if ``store`` says where that is.
     """
 
@@ -96,6 +98,7 @@ class Agent:
         listen: Listen | None = None,
         discovery_interval: float = DEFAULT_INTERVAL,
         strict_discovery: bool = False,
+        buffers: Buffers | None = None,
         store: StoreOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -107,7 +110,7 @@ class Agent:
         clock = clock or SystemClock()
         self._config_metrics = ConfigMetrics(self.registry, clock)
         discovery_metrics = DiscoveryMetrics(self.registry)
-        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
+        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock, buffers=buffers)
         self._informers = SharedInformers(discovery_metrics)
         given: dict[type[SDConfig], Factory] = {
             KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),

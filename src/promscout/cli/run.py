@@ -17,12 +17,14 @@ from promscout.config_watch import ConfigWatch
 from promscout.data_dir import DataDir, DataDirError
 from promscout.errors import ConfigError
 from promscout.logs import LogFormat, LogLevel, configure_logs
+from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
-from promscout.scrape.byte_size import ByteSize
 from promscout.store.layout import STORE
 from promscout.store.local import StoreOptions
 from promscout.store.order import Retention
 from promscout.supervisor import Supervisor
+from promscout.write.buffers import Buffers
+from promscout.write.spool import BufferLimits
 
 
 def execute(
@@ -30,6 +32,9 @@ def execute(
     config: Path,
     listen: tuple[str, int],
     data_dir: Path,
+    flush_interval: Duration,
+    buffer_max_size: int,
+    buffer_max_age: Duration,
     discovery_interval: Duration,
     strict_discovery: bool,
     auto_reload: Duration | None,
@@ -50,9 +55,16 @@ def execute(
                     config,
                     auto_reload,
                     listen=Listen(*listen),
+                    buffers=Buffers(
+                        data_dir, BufferLimits(float(flush_interval), int(buffer_max_size), float(buffer_max_age))
+                    ),
                     discovery_interval=discovery_interval,
                     strict_discovery=strict_discovery,
-                    store=StoreOptions(data_dir / STORE, Retention(store_retention.milliseconds, int(store_max_size))),
+                    store=StoreOptions(
+                        data_dir / STORE,
+                        Retention(store_retention.milliseconds, int(store_max_size)),
+                        float(flush_interval),
+                    ),
                 )
             )
     except ConfigError as error:
@@ -70,6 +82,7 @@ async def _run_agent(
     auto_reload: float | None,
     *,
     listen: Listen,
+    buffers: Buffers,
     discovery_interval: float,
     strict_discovery: bool,
     store: StoreOptions,
@@ -79,6 +92,7 @@ async def _run_agent(
     agent = Agent(
         load if auto_reload is None else watch.load,
         listen=listen,
+        buffers=buffers,
         discovery_interval=discovery_interval,
         strict_discovery=strict_discovery,
         store=store,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,14 +19,12 @@ from promscout.store.child import fold_in_child
 from promscout.store.layout import Layout
 from promscout.store.order import Folded, Order, Retention, Usage
 from promscout.store.status import StoreStatus
+from promscout.write.disk_thread import DiskThread
 from promscout.write.journal import Journal
 from promscout.write.limited_log import LimitedLog
 from promscout.write.portion import AnyPortion
 from promscout.write.record import Record
 from promscout.write.templates import Templates
-
-FLUSH_SECONDS: Final = 1.0
-"""What a crash costs at most."""
 
 FIRST_FOLD_SECONDS: Final = 30.0
 FOLD_SECONDS: Final = 600.0
@@ -43,6 +42,9 @@ MAX_PENDING_BYTES: Final = 64 << 20
 MAX_JOURNAL_BYTES: Final = 1 << 30
 """Bytes that the journal may have while it cannot be folded; beyond it the oldest goes."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Fold: TypeAlias = Callable[[Order], Awaitable[Folded]]
 
 _log = EventLog(__name__)
@@ -53,6 +55,8 @@ class StoreOptions(msgspec.Struct, frozen=True):
 
     root: Path
     retention: Retention
+    flush_seconds: float = 1.0
+    """How long samples are in memory only: what a crash costs at most."""
 
 
 class _Pending(NamedTuple):
@@ -63,14 +67,20 @@ class _Pending(NamedTuple):
 class LocalStore:
     """An ``Appender`` whose batches get into Parquet files.
 
-    Guarantees: what was appended is in the journal after ``FLUSH_SECONDS``, and in a Parquet file within
+    Guarantees: what was appended is in the journal after ``flush_seconds``, and in a Parquet file within
     ``FOLD_SECONDS``, once each, also when the process is killed in between. Nothing is ever read or written on the
     event loop, and no error of the disk gets out: it is told in the status and the log, and what could not be written
     is tried again while there is room for it. While it is not ``active``, batches are ignored, and nothing is made on
     disk before it has been active.
     """
 
-    def __init__(self, options: StoreOptions, clock: Clock, fold: Fold = fold_in_child) -> None:
+    def __init__(
+        self,
+        options: StoreOptions,
+        clock: Clock,
+        fold: Fold = fold_in_child,
+        make_thread: Callable[[str], Executor] = DiskThread,
+    ) -> None:
         self._options = options
         self._layout = Layout(options.root)
         self._clock = clock
@@ -79,7 +89,7 @@ class LocalStore:
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self._journal = Journal(self._layout.journal)
-        self._journal_free = asyncio.Lock()
+        self._disk = make_thread("local store")
         self._opened = False
         self._next = 0
         self._in_journal_since: int | None = None
@@ -149,13 +159,16 @@ class LocalStore:
     async def run(self) -> None:
         """Write until ``stop``. Cancellation ends it at once; what is pending then is lost."""
         self._running = asyncio.current_task()
-        if await asyncio.to_thread(self._layout.journal.is_dir):
-            await self._flush()  # there is something of the process before
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_flushing(), name="store journal")
-            group.create_task(self._keep_folding(), name="store files")
-        await self._fold_journal()
-        self._journal.close()
+        try:
+            if await self._on_disk(self._layout.journal.is_dir):
+                await self._flush()  # there is something of the process before
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_flushing(), name="store journal")
+                group.create_task(self._keep_folding(), name="store files")
+            await self._fold_journal()
+        finally:
+            self._disk.submit(self._journal.close)
+            self._disk.shutdown(wait=False)
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - running out of time is a normal end
         """Write what is pending, to the journal first, and to files as far as time allows; then ``run`` ends."""
@@ -167,8 +180,12 @@ class LocalStore:
             self._running.cancel()
             await asyncio.wait([self._running])
 
+    async def _on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``work`` returns, in the thread that has the journal to itself."""
+        return await asyncio.wrap_future(self._disk.submit(work, *args, **kwargs))
+
     async def _keep_flushing(self) -> None:
-        while not await self._stops_within(FLUSH_SECONDS):
+        while not await self._stops_within(self._options.flush_seconds):
             await self._flush()
         await self._flush()
 
@@ -176,7 +193,7 @@ class LocalStore:
         loop = asyncio.get_running_loop()
         due = loop.time()  # at once, for what the process before has left
         wait = FIRST_FOLD_SECONDS
-        while not await self._stops_within(FLUSH_SECONDS):
+        while not await self._stops_within(self._options.flush_seconds):
             if loop.time() >= due or self._journal.bytes >= FOLD_BYTES:
                 await self._fold_journal()
                 due = loop.time() + wait
@@ -192,11 +209,10 @@ class LocalStore:
         """Write what is pending to the journal; what cannot be written stays pending."""
         taken, self._pending, self._pending_bytes = self._pending, deque(), 0
         try:
-            async with self._journal_free:
-                if not self._opened:
-                    await self._open()
-                records = [Record(self._next + index, *one) for index, one in enumerate(taken)]
-                await asyncio.to_thread(self._journal.append, records)
+            if not self._opened:
+                await self._open()
+            records = [Record(self._next + index, *one) for index, one in enumerate(taken)]
+            await self._on_disk(self._journal.append, records)
         except OSError as error:
             for one in reversed(taken):
                 self._pending.appendleft(one)
@@ -211,7 +227,7 @@ class LocalStore:
                 self._in_journal_since = taken[0].since_ms
 
     async def _open(self) -> None:
-        backlog, damage = await asyncio.to_thread(self._journal.open)
+        backlog, damage = await self._on_disk(self._journal.open)
         self._opened = True
         # Files remember numbers: should the journal have lost them, those of the clock are higher.
         self._next = max(backlog.next_number, self._clock.now_ms())
@@ -229,12 +245,10 @@ class LocalStore:
         """Turn what is in the journal into Parquet; what cannot be stays in the journal."""
         if not self._opened:
             return
-        async with self._journal_free:
-            self._journal.rotate()
-            segments = self._journal.closed()
-            if self._folding_since is None:
-                self._folding_since = self._in_journal_since
-            self._in_journal_since = None
+        if self._folding_since is None:
+            self._folding_since = self._in_journal_since
+        self._in_journal_since = None
+        segments = await self._on_disk(self._rotate)
         if not segments:
             return
         order = Order(str(self.path), tuple(map(str, segments)), self._options.retention, self._clock.now_ms())
@@ -251,16 +265,19 @@ class LocalStore:
             self._errors.pop("files", None)
         await self._discard([] if folded.error else segments)
 
+    def _rotate(self) -> list[Path]:
+        self._journal.rotate()
+        return self._journal.closed()
+
     async def _discard(self, folded: Sequence[Path]) -> None:
         """Delete segments that are in files now, or without any the oldest of a journal that has grown too large."""
         try:
-            async with self._journal_free:
-                # First that their numbers are used up, then that they are gone.
-                await asyncio.to_thread(self._journal.commit)
-                for path in folded:
-                    await asyncio.to_thread(self._journal.remove, path)
-                oldest = self._clock.now_ms() - self._options.retention.milliseconds
-                lost = await asyncio.to_thread(self._journal.trim, MAX_JOURNAL_BYTES, oldest, ())
+            # First that their numbers are used up, then that they are gone.
+            await self._on_disk(self._journal.commit)
+            for path in folded:
+                await self._on_disk(self._journal.remove, path)
+            oldest = self._clock.now_ms() - self._options.retention.milliseconds
+            lost = await self._on_disk(self._journal.trim, MAX_JOURNAL_BYTES, oldest, ())
         except OSError as error:
             self._failed("journal", f"{self._layout.journal}: {error.strerror or error}")
             return

@@ -11,6 +11,7 @@ from promscout.discovery.manager import DiscoveryManager
 from promscout.scrape.manager import ScrapeManager
 from promscout.store.local import LocalStore
 from promscout.web.external import ExternalURL
+from promscout.write.remote import RemoteWriteManager
 
 
 class AgentView(Protocol):
@@ -24,6 +25,11 @@ class AgentView(Protocol):
     @property
     def discovery(self) -> DiscoveryManager:
         """The providers and what they have found."""
+        ...
+
+    @property
+    def remote_write(self) -> RemoteWriteManager:
+        """The receivers' queues."""
         ...
 
     @property
