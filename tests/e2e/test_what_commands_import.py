@@ -22,7 +22,8 @@ async def imported_for(module, directory):
     [
         ("promscout.cli", {"asyncio", "ssl", "numpy", "aiohttp", "yaml", "re2"}),
         ("promscout.cli.check", {"asyncio", "ssl", "numpy", "aiohttp", "prometheus_client", "rich", "jinja2"}),
-        ("promscout.cli.run", {"rich", "jinja2"}),
+        ("promscout.cli.run", {"rich", "jinja2", "duckdb"}),
+        ("promscout.cli.query", {"asyncio", "ssl", "aiohttp", "duckdb", "numpy"}),
     ],
 )
 async def test_a_command_does_not_import_what_only_others_need(module, unwanted, tmp_path):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
@@ -91,6 +92,7 @@ class LocalStore:
         self._journal = Journal(self._layout.journal)
         self._disk = make_thread("local store")
         self._opened = False
+        self._wanted = False  # whether there is a journal to open though nothing is pending
         self._next = 0
         self._in_journal_since: int | None = None
         self._folding_since: int | None = None
@@ -160,8 +162,8 @@ class LocalStore:
         """Write until ``stop``. Cancellation ends it at once; what is pending then is lost."""
         self._running = asyncio.current_task()
         try:
-            if await self._on_disk(self._layout.journal.is_dir):
-                await self._flush()  # there is something of the process before
+            self._wanted = await self._on_disk(self._layout.journal.is_dir)  # of the process before
+            await self._flush()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_flushing(), name="store journal")
                 group.create_task(self._keep_folding(), name="store files")
@@ -182,7 +184,7 @@ class LocalStore:
 
     async def _on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``work`` returns, in the thread that has the journal to itself."""
-        return await asyncio.wrap_future(self._disk.submit(work, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._disk, partial(work, *args, **kwargs))
 
     async def _keep_flushing(self) -> None:
         while not await self._stops_within(self._options.flush_seconds):
@@ -207,6 +209,8 @@ class LocalStore:
 
     async def _flush(self) -> None:
         """Write what is pending to the journal; what cannot be written stays pending."""
+        if not self._pending and (self._opened or not self._wanted):
+            return
         taken, self._pending, self._pending_bytes = self._pending, deque(), 0
         try:
             if not self._opened:
@@ -279,8 +283,9 @@ class LocalStore:
             oldest = self._clock.now_ms() - self._options.retention.milliseconds
             lost = await self._on_disk(self._journal.trim, MAX_JOURNAL_BYTES, oldest, ())
         except OSError as error:
-            self._failed("journal", f"{self._layout.journal}: {error.strerror or error}")
+            self._failed("discarding", f"{self._layout.journal}: {error.strerror or error}")
             return
+        self._errors.pop("discarding", None)
         for number in lost.kinds.values():
             self._drop("expired", number)
         if folded:

@@ -116,10 +116,10 @@ def _path(points: Sequence[PlotPoint], scale: _Scale, break_after: int) -> str:
 
 def value_ticks(low: float, high: float) -> list[float]:
     """Some round numbers, at even distances, of which the first is not above ``low``, the last not below ``high``."""
-    if low == high:
+    if high / 2 - low / 2 < 1e-300:  # too close together for numbers in between
         low, high = (low - 1, high + 1) if abs(low) < 1e15 else (low - abs(low) / 2, high + abs(high) / 2)
     rough = (high / _VALUE_TICKS) - (low / _VALUE_TICKS)
-    magnitude = 10.0 ** math.floor(math.log10(rough)) if rough >= 1e-300 else rough
+    magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next((magnitude * nice for nice in (1, 2, 2.5, 5, 10) if magnitude * nice >= rough), rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [max(-1.7e308, min(1.7e308, index * step)) for index in range(first, last + 1)]

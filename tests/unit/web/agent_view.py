@@ -21,6 +21,7 @@ from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ActiveTarget
+from promscout.store.local import LocalStore
 from promscout.web import WebServer
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
@@ -54,6 +55,7 @@ class View:
     ready: bool = True
     config_text: str = "global: {}\n"
     reloads: int = 0
+    store: LocalStore | None = None
     on_reload: Callable[[], Any] = field(default=accept)
 
     async def reload(self) -> None:
