@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from e2e.promscout_process import Promscout, until
-from peers.process import running
 from peers.program import run_program
 
 
@@ -24,6 +23,11 @@ async def rows(directory, sql):
     outcome = await query(directory, sql, "--format", "json")
     assert outcome.code == 0, outcome.err
     return json.loads(outcome.out)
+
+
+def agent_of(directory, configuration):
+    """An agent whose data directory stays when it is gone."""
+    return Promscout(directory, configuration, f"--data-dir={directory / 'data'}")
 
 
 def config(node_exporter, **more):
@@ -39,9 +43,9 @@ async def up(directory):
 
 
 async def test_an_agent_that_is_killed_loses_no_more_than_a_second(node_exporter, tmp_path):
-    async with running(Promscout(tmp_path, config(node_exporter))) as agent:
+    async with agent_of(tmp_path, config(node_exporter)) as agent:
         await until(lambda: agent.metric("promscout_store_samples_in_total"), 20, "samples are scraped")
-        await until(lambda: _scrapes(agent, 5), 30, "five scrapes")
+        await until(lambda: _scrapes(agent, 7), 30, "several scrapes")
         before = (await agent.active())[0]["lastScrape"]
         agent.signal(signal.SIGKILL)
         await agent.exit_code(10)
@@ -49,7 +53,7 @@ async def test_an_agent_that_is_killed_loses_no_more_than_a_second(node_exporter
     last = await rows(tmp_path, f"SELECT epoch_ms(TIMESTAMPTZ '{before}') - 2200 AS ms")
     assert killed[-1]["ms"] >= last[0]["ms"]
     assert len(killed) >= 4
-    async with running(Promscout(tmp_path, config(node_exporter))) as agent:
+    async with agent_of(tmp_path, config(node_exporter)) as agent:
         await until(lambda: agent.metric("promscout_store_samples_written_total"), 30, "the rest becomes Parquet")
         while_running = await up(tmp_path)
         assert while_running[: len(killed)] == killed
@@ -72,7 +76,7 @@ async def _scrapes(agent, number):
 
 async def test_the_store_is_used_while_there_is_no_remote_write(node_exporter, victoria_metrics, tmp_path):
     sections = {"remote_write": [{"url": victoria_metrics.remote_write_url}]}
-    async with running(Promscout(tmp_path, config(node_exporter, **sections))) as agent:
+    async with agent_of(tmp_path, config(node_exporter, **sections)) as agent:
         await until(lambda: victoria_metrics.query("up"), 20, "samples are sent")
         assert not (tmp_path / "data" / "store").exists()
         await agent.reload(config(node_exporter))
@@ -85,7 +89,7 @@ async def test_the_store_is_used_while_there_is_no_remote_write(node_exporter, v
 
 
 async def test_the_page_plots_what_is_scraped(node_exporter, tmp_path):
-    async with running(Promscout(tmp_path, config(node_exporter))) as agent:
+    async with agent_of(tmp_path, config(node_exporter)) as agent:
         await until(lambda: _scrapes(agent, 2), 30, "two scrapes")
 
         async def drawn():
