@@ -1,0 +1,73 @@
+"""promscout between counting targets and a strict receiver: what tests of faults have in common.
+
+``PROMSCOUT_FAULTS=full`` makes everything longer: outages of ten minutes, fifty kills.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from signal import SIGTERM
+
+import pytest
+
+from e2e.counting import CountingTargets, account
+from e2e.delivered import remote_write
+from e2e.promscout_process import until
+
+FULL = os.environ.get("PROMSCOUT_FAULTS") == "full"
+INTERVAL = 0.25  # seconds between the scrapes of a target
+FLUSH = 1.0  # seconds: what a crash may lose
+SLACK = 0.3  # seconds: a scrape and a write that were under way, on a busy machine
+
+
+@asynccontextmanager
+async def scraped(count, series):
+    async with CountingTargets(count, series).serving() as targets:
+        yield targets
+
+
+def configuration(jobs, *sections):
+    interval = f"{INTERVAL * 1000:.0f}ms"
+    return {
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "external_labels": {"cluster": "c"}},
+        "scrape_configs": jobs,
+        "remote_write": list(sections),
+    }
+
+
+def section(receiver, **queue):
+    return remote_write(receiver.remote_write_url, **{"retry_on_http_429": True, **queue}) | {"remote_timeout": "1s"}
+
+
+def sent(targets, receiver, **queue):
+    return configuration([targets.job()], section(receiver, **queue))
+
+
+async def everything_arrives(targets, receiver, agent, *, config, kills=(), refused=False, seconds=30):
+    """Stops scraping, waits for what is due, and stops promscout; the account.
+
+    What was served within the last flush interval before one of ``kills`` need not arrive.
+    """
+    windows = [(moment - FLUSH - SLACK, moment) for moment in kills]
+    await agent.reload({**config, "scrape_configs": []})
+
+    def found():
+        return account(targets, receiver.recorded(), timeout=INTERVAL, refused=refused)
+
+    try:
+        await until(lambda: not found().lost_outside(windows), seconds, "what was scraped is delivered")
+    except AssertionError:
+        missing = found()
+        pytest.fail(f"{missing}; missing: {dict(list(missing.lost_outside(windows).items())[:20])}")
+    agent.signal(SIGTERM)
+    assert await agent.exit_code(10) == 0
+    result = found()
+    print(result)  # noqa: T201 - pytest shows it, with -s or on failure
+    assert not result.wrong, (len(result.wrong), result.wrong[:10])
+    report = await receiver.report()
+    assert report["problems"] == {}
+    if not kills:
+        # It was told of all that it sends no more.
+        assert set(report["repeats"]) <= {"unanswered"}
+    return result
