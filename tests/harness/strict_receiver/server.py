@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -121,18 +122,17 @@ class StrictReceiver:
         match fault:
             case "take_and_hang":
                 return await _hang()
-            case "reset":
-                return await _reset(request, b"")
-            case "reset_answer":
-                return await _reset(request, b"HTTP/1.1 20")
+            case "reset" | "reset_answer":
+                return await _reset(request, b"HTTP/1.1 20" if fault == "reset_answer" else b"")
             case "slow":
                 await asyncio.sleep(self._faults.plan.delay)
         response = web.Response(status=204, headers=self._written(read))
-        await response.prepare(request)
-        await response.write_eof()
-        # Not before: a kill in between must not make it look as if the sender knew.
-        self._record.answered(number)
-        self._answered(read.items)
+        with suppress(ConnectionResetError):  # the sender has given up
+            await response.prepare(request)
+            await response.write_eof()
+            # Not before: a kill in between must not make it look as if the sender knew.
+            self._record.answered(number)
+            self._answered(read.items)
         return response
 
     def _refuse(self, read: _Read, status: str) -> web.Response:
