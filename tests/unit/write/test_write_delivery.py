@@ -62,9 +62,9 @@ async def test_a_deadline_that_has_come_is_no_trouble_when_more_samples_come():
     async with running(queue, receiver):
         await asyncio.sleep(0)
         queue.append(Target(1).batch(clock.now_ms()))
-        queue.append(Target(2, 4).batch(clock.now_ms()))
-        await until(lambda: receiver.count == 5, 5)
-    assert len(receiver.requests) == 3
+        queue.append(Target(2, 5).batch(clock.now_ms()))
+        await until(lambda: receiver.count == 6, 5)
+    assert len(receiver.requests) == 4
 
 
 async def test_samples_appended_before_it_runs_are_delivered_when_it_runs(clock):
