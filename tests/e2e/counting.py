@@ -22,7 +22,8 @@ class CountingTargets:
     """Targets with ``series`` series each, whose values are those of no other scrape or series.
 
     In the scrape n of a target (from 1) its series ``c{i="k"}`` has the value n * 10,000 + k. ``served`` has for each
-    target, by its ``instance`` label, when each of its scrapes was answered, in seconds since the epoch.
+    target, by its ``instance`` label, when each of its scrapes was answered, in seconds since the epoch. While they are
+    ``paused`` scrapes fail, and count as nothing.
     """
 
     def __init__(self, targets: int, series: int) -> None:
@@ -32,6 +33,7 @@ class CountingTargets:
         self._page = f"# TYPE c gauge\n{lines}"
         self._numbers = range(series)
         self.address = ""
+        self.paused = False
 
     @asynccontextmanager
     async def serving(self):
@@ -49,6 +51,8 @@ class CountingTargets:
 
     async def _serve(self, request: web.Request) -> web.Response:
         served = self.served[request.match_info["target"]]
+        if self.paused:
+            return web.Response(status=503)
         first = (len(served) + 1) * _STEP
         body = self._page % tuple(range(first, first + self.series))
         served.append(time.time())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 from signal import SIGTERM
@@ -44,30 +45,28 @@ def sent(targets, receiver, **queue):
     return configuration([targets.job()], section(receiver, **queue))
 
 
-async def everything_arrives(targets, receiver, agent, *, config, kills=(), refused=False, seconds=30):
-    """Stops scraping, waits for what is due, and stops promscout; the account.
+async def everything_arrives(targets, receiver, agent, *, unless=(), again=False, refused=False, seconds=30):
+    """Lets no more scrapes succeed, waits for what is due, and stops promscout; the account.
 
-    What was served within the last flush interval before one of ``kills`` need not arrive.
+    What was served within one of the spans ``unless`` need not arrive. ``again``: whether samples that were taken may
+    come again, because promscout was killed. ``refused``: whether what was refused for good counts as delivered.
     """
-    windows = [(moment - FLUSH - SLACK, moment) for moment in kills]
-    await agent.reload({**config, "scrape_configs": []})
 
     def found():
         return account(targets, receiver.recorded(), timeout=INTERVAL, refused=refused)
 
+    targets.paused = True
+    await asyncio.sleep(2 * INTERVAL)  # what is under way arrives
     try:
-        await until(lambda: not found().lost_outside(windows), seconds, "what was scraped is delivered")
+        await until(lambda: not found().lost_outside(unless), seconds, "what was scraped is delivered")
     except AssertionError:
         missing = found()
-        pytest.fail(f"{missing}; missing: {dict(list(missing.lost_outside(windows).items())[:20])}")
+        pytest.fail(f"{missing}; missing: {dict(list(missing.lost_outside(unless).items())[:20])}")
     agent.signal(SIGTERM)
     assert await agent.exit_code(10) == 0
-    result = found()
+    result, report = found(), await receiver.report()
     print(result)  # noqa: T201 - pytest shows it, with -s or on failure
     assert not result.wrong, (len(result.wrong), result.wrong[:10])
-    report = await receiver.report()
-    assert report["problems"] == {}
-    if not kills:
-        # It was told of all that it sends no more.
-        assert set(report["repeats"]) <= {"unanswered"}
+    assert not report["problems"], report["problems"]
+    assert again or set(report["repeats"]) <= {"unanswered"}, report["repeats"]
     return result
