@@ -52,7 +52,7 @@ class _Marks(NamedTuple):
     def make(cls, step: int) -> Self:
         """The marks of ``step`` 0, or others that differ from them by an amount that no two bytes of a mark share.
 
-        At one place, no two marks have the same byte: what is equal before two marks ends there, and so does a copy of it.
+        No two marks have the same byte at the same place, so a copy of what stands before a mark ends there.
         """
         series, byte = np.ogrid[:MOST_SERIES, : VALUE_SIZE + STAMP_SIZE]
         table = (series * (76 * byte + 45) + 29 * byte * byte + 101 + step * (16 * byte + 1)).astype(np.uint8)
