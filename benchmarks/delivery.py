@@ -27,17 +27,37 @@ from scrape_sink import Counted
 from talk import Helper
 
 from promscout.write.config import ProtobufMessage
+from promscout.write.spool import BufferLimits
 
 RESULTS: Final = CHECKOUT / "benchmarks/results/delivery.json"
 WARM_UP: Final = 10.0
 DRAIN: Final = 6.0  # seconds after the window, in which its samples may arrive
 NOWHERE: Final = "nowhere"
 
-WAYS: Final[dict[str, list[str]]] = {
-    NOWHERE: [],
-    "1.0": [f"--message={ProtobufMessage.V1}"],
+
+class Way(msgspec.Struct, frozen=True):
+    """How samples are delivered: the message, the buffer's flush interval (0: no buffer), and how long the receiver
+    takes for an answer. Seconds.
+    """
+
+    message: ProtobufMessage | None = None
+    flush_interval: float = BufferLimits().flush_interval
+    answers_after: float = 0.0
+
+    def feed_arguments(self, port: int) -> list[str]:
+        """For the process that delivers."""
+        if self.message is None:
+            return []
+        receiver = f"--receiver=http://127.0.0.1:{port}/api/v1/write"
+        return [receiver, f"--message={self.message}", f"--flush-interval={self.flush_interval}"]
+
+
+WAYS: Final[dict[str, Way]] = {
+    NOWHERE: Way(),
+    "1.0": Way(ProtobufMessage.V1),
+    "1.0 all by disk": Way(ProtobufMessage.V1, flush_interval=0.25, answers_after=0.6),
+    "1.0 no disk": Way(ProtobufMessage.V1, flush_interval=0),
 }
-"""How samples are delivered: the arguments of the process that does it."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -57,10 +77,13 @@ Row = tuple[str, str, Callable[[Result], float | None]]
 
 
 async def _run(options: argparse.Namespace, way: str, directory: Path) -> Result:
-    async with Helper("scrape_sink.py", [], directory / "sink", scrape_sink.Ready) as sink:
-        arguments = [f"--targets={options.targets}", f"--samples={options.samples}", *WAYS[way]]
-        if way != NOWHERE:
-            arguments.append(f"--receiver=http://127.0.0.1:{sink.ready.port}/api/v1/write")
+    sink_arguments = [f"--answers-after={WAYS[way].answers_after}"]
+    async with Helper("scrape_sink.py", sink_arguments, directory / "sink", scrape_sink.Ready) as sink:
+        arguments = [
+            f"--targets={options.targets}",
+            f"--samples={options.samples}",
+            *WAYS[way].feed_arguments(sink.ready.port),
+        ]
         async with Helper("delivery_feed.py", arguments, directory / "feed", delivery_feed.Ready) as feed:
             await asyncio.sleep(WARM_UP)
             since, before = time.monotonic(), [one.process.cpu() for one in (feed, sink)]

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import gc
 import time
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -24,15 +25,21 @@ from promscout.httpclient.secret import URL
 from promscout.model.clock import SystemClock
 from promscout.model.series import SampleBatch, SeriesTable
 from promscout.scrape.report import METRICS
+from promscout.write.buffers import Buffers
 from promscout.write.config import ProtobufMessage, RemoteWriteConfig
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
+from promscout.write.spool import BufferLimits
 
 REPORTS: Final = len(METRICS)
 """Samples of a report."""
 
 GRID: Final = 0.25
 """Seconds between two moments at which targets are scraped (decision 0011)."""
+
+
+MAX_SHARDS: Final = 200
+"""Requests in flight, so that a receiver that takes a second for each gets all samples in time."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -94,7 +101,9 @@ async def _run(options: argparse.Namespace) -> None:
     gc.collect()
     gc.freeze()
     commands = await standard_input()
-    manager = RemoteWriteManager(RemoteWriteMetrics(CollectorRegistry()), SystemClock())
+    limits = BufferLimits(flush_interval=options.flush_interval)
+    buffers = Buffers(Path("data"), limits) if options.flush_interval else None
+    manager = RemoteWriteManager(RemoteWriteMetrics(CollectorRegistry()), SystemClock(), buffers=buffers)
     async with asyncio.TaskGroup() as group:
         if options.receiver:
             config = RemoteWriteConfig(
@@ -116,5 +125,11 @@ if __name__ == "__main__":
     parser.add_argument("--interval", type=float, default=1.0)
     parser.add_argument("--receiver", default="", help="its URL; empty: nowhere")
     parser.add_argument("--message", default="", help="protobuf_message of remote_write")
+    parser.add_argument(
+        "--flush-interval",
+        type=float,
+        default=0.0,
+        help="of a buffer in the directory data, in seconds; 0: there is none",
+    )
     gc.set_threshold(100_000, 50, 100)  # as promscout run has it
     uvloop.run(_run(parser.parse_args()))

@@ -174,10 +174,14 @@ class _Inside(dict[bytes, bool]):
 
 
 class Connection(asyncio.Protocol):
-    """A connection to ``sink``. Bodies need a Content-Length, as all senders of remote write give it."""
+    """A connection to ``sink``. Bodies need a Content-Length, as all senders of remote write give it.
 
-    def __init__(self, sink: Sink) -> None:
+    The answer to each comes ``answers_after`` seconds later.
+    """
+
+    def __init__(self, sink: Sink, answers_after: float) -> None:
         self._sink = sink
+        self._answers_after = answers_after
         self._received = bytearray()
         self._wanted = 0  # bytes of the body under way; 0: a head
 
@@ -193,7 +197,10 @@ class Connection(asyncio.Protocol):
             self._sink.keep(bytes(self._received[: self._wanted]))
             del self._received[: self._wanted]
             self._wanted = 0
-            self._transport.write(_ANSWER)
+            if self._answers_after:
+                asyncio.get_running_loop().call_later(self._answers_after, self._transport.write, _ANSWER)
+            else:
+                self._transport.write(_ANSWER)
 
     def _head(self) -> bool:
         """Take a request's head, if it is whole."""
@@ -212,9 +219,10 @@ class Connection(asyncio.Protocol):
         return bool(self._wanted)
 
 
-async def _run(port: int) -> None:
+async def _run(port: int, answers_after: float) -> None:
     sink = Sink(Path("bodies"))
-    server = await asyncio.get_running_loop().create_server(partial(Connection, sink), "127.0.0.1", port)
+    connection = partial(Connection, sink, answers_after)
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", port)
     ready = Ready(server.sockets[0].getsockname()[1])
     await answer_commands(ready, msgspec.json.Decoder(Command), sink.answer)
 
@@ -223,4 +231,6 @@ if __name__ == "__main__":
     gc.disable()  # millions of label sets to look through, and nothing that forms cycles
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0: one that is free")
-    asyncio.run(_run(parser.parse_args().port))
+    parser.add_argument("--answers-after", type=float, default=0.0, help="seconds")
+    options = parser.parse_args()
+    asyncio.run(_run(options.port, options.answers_after))
