@@ -36,26 +36,32 @@ NOWHERE: Final = "nowhere"
 
 
 class Way(msgspec.Struct, frozen=True):
-    """How samples are delivered: the message, the buffer's flush interval (0: no buffer), and how long the receiver
-    takes for an answer. Seconds.
+    """How samples are delivered: the message, the buffer's flush interval (0: no buffer), how long the receiver takes
+    for an answer, and how many requests may be under way. Seconds.
     """
 
     message: ProtobufMessage | None = None
     flush_interval: float = BufferLimits().flush_interval
     answers_after: float = 0.0
+    min_shards: int = 1
 
     def feed_arguments(self, port: int) -> list[str]:
         """For the process that delivers."""
         if self.message is None:
             return []
         receiver = f"--receiver=http://127.0.0.1:{port}/api/v1/write"
-        return [receiver, f"--message={self.message}", f"--flush-interval={self.flush_interval}"]
+        return [
+            receiver,
+            f"--message={self.message}",
+            f"--flush-interval={self.flush_interval}",
+            f"--min-shards={self.min_shards}",
+        ]
 
 
 WAYS: Final[dict[str, Way]] = {
     NOWHERE: Way(),
     "1.0": Way(ProtobufMessage.V1),
-    "1.0 all by disk": Way(ProtobufMessage.V1, flush_interval=0.25, answers_after=0.6),
+    "1.0 all by disk": Way(ProtobufMessage.V1, answers_after=0.9, min_shards=200),
     "1.0 no disk": Way(ProtobufMessage.V1, flush_interval=0),
 }
 

@@ -26,7 +26,7 @@ from promscout.model.clock import SystemClock
 from promscout.model.series import SampleBatch, SeriesTable
 from promscout.scrape.report import METRICS
 from promscout.write.buffers import Buffers
-from promscout.write.config import ProtobufMessage, RemoteWriteConfig
+from promscout.write.config import ProtobufMessage, QueueConfig, RemoteWriteConfig
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
 from promscout.write.spool import BufferLimits
@@ -36,10 +36,6 @@ REPORTS: Final = len(METRICS)
 
 GRID: Final = 0.25
 """Seconds between two moments at which targets are scraped (decision 0011)."""
-
-
-MAX_SHARDS: Final = 200
-"""Requests in flight, so that a receiver that takes a second for each gets all samples in time."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -106,8 +102,11 @@ async def _run(options: argparse.Namespace) -> None:
     manager = RemoteWriteManager(RemoteWriteMetrics(CollectorRegistry()), SystemClock(), buffers=buffers)
     async with asyncio.TaskGroup() as group:
         if options.receiver:
+            most = max(options.min_shards, QueueConfig().max_shards)
             config = RemoteWriteConfig(
-                url=URL(options.receiver), protobuf_message=ProtobufMessage.parse(options.message)
+                url=URL(options.receiver),
+                protobuf_message=ProtobufMessage.parse(options.message),
+                queue_config=QueueConfig(min_shards=options.min_shards, max_shards=most),
             )
             manager.apply_config([config], {})
         delivering = group.create_task(manager.run())
@@ -125,11 +124,7 @@ if __name__ == "__main__":
     parser.add_argument("--interval", type=float, default=1.0)
     parser.add_argument("--receiver", default="", help="its URL; empty: nowhere")
     parser.add_argument("--message", default="", help="protobuf_message of remote_write")
-    parser.add_argument(
-        "--flush-interval",
-        type=float,
-        default=0.0,
-        help="of a buffer in the directory data, in seconds; 0: there is none",
-    )
+    parser.add_argument("--min-shards", type=int, default=QueueConfig().min_shards)
+    parser.add_argument("--flush-interval", type=float, default=0.0, help="of a buffer beside it; 0: there is none")
     gc.set_threshold(100_000, 50, 100)  # as promscout run has it
     uvloop.run(_run(parser.parse_args()))

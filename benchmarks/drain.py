@@ -49,8 +49,6 @@ class Result(msgspec.Struct, kw_only=True):
     """Samples that targets gave while the receiver was away."""
     backlog: int
     """Samples from before the second start that arrived."""
-    disk: int
-    """Bytes of the data directory before the second start."""
     seconds: float
     """From the first of them to the last."""
     from_start: float
@@ -73,7 +71,6 @@ ROWS: Final[tuple[Row[Result], ...]] = (
     ("from start to delivered", "s", lambda run: run.from_start),
     ("scraped while away", "M", lambda run: run.scraped / 1e6),
     ("backlog delivered", "M", lambda run: run.backlog / 1e6),
-    ("bytes on disk per sample", "", lambda run: run.disk / run.backlog),
     ("fresh samples meanwhile", "M", lambda run: run.fresh / 1e6),
     ("their age, p50", "s", lambda run: run.fresh_age),
     ("their age, most", "s", lambda run: run.fresh_age_most),
@@ -106,7 +103,6 @@ class Stand:
         config = write_config(directory, self._scenario, program, self._load.ready.addresses, url)
         arguments = [*self._pinned, *program.arguments(config, free_port()), *program.delivery(url)]
         scraped = await self._fill(program.name, ChildProcess(arguments, directory))
-        disk = _size(directory / "data")
         _set_interval(config, DRAIN_INTERVAL)
         async with Helper("scrape_sink.py", [f"--port={port}"], directory / "sink", scrape_sink.Ready) as sink:
             started_at = time.time()
@@ -125,7 +121,6 @@ class Stand:
             program=program.name,
             scraped=scraped,
             backlog=sum(one.before for one in old),
-            disk=disk,
             seconds=last - old[0].at,
             from_start=last - process.started,
             cpu=_at(looks, last) - _at(looks, old[0].at),
@@ -145,11 +140,6 @@ class Stand:
                 raise BenchError(f"{name} ended with {process.ended}:\n{process.log_tail()}")
         look = scrape_load.Look(self._scenario.targets, FILL_INTERVAL, since, time.monotonic())
         return (await self._load.ask(look, scrape_load.Seen)).requests * self._scenario.samples
-
-
-def _size(directory: Path) -> int:
-    """Bytes of all files."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _set_interval(config: Path, seconds: int) -> None:
