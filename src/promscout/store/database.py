@@ -17,7 +17,7 @@ from promscout.errors import PromscoutError
 from promscout.store.columns import Collector, Columns, DayRows, Span, series_columns
 from promscout.store.layout import EXEMPLARS, HISTOGRAMS, SAMPLES, SERIES, Layout
 from promscout.store.tables import TABLES, connect, last_number, quoted, read_ids
-from promscout.write.record import Templates
+from promscout.write.record import KnownTemplates
 from promscout.write.segment import SUFFIX, SegmentFile
 
 _ROWS_AT_ONCE: Final = 2_000_000
@@ -103,7 +103,7 @@ class _Reading:
     def _read_journal(self, collector: Collector) -> dict[date, DayRows]:
         """Rows of the journal into the tables of ``pending``; of each day, what series there are."""
         days: dict[date, DayRows] = {}
-        templates = Templates()
+        templates = KnownTemplates()
         for path in self._segments():
             # One that is gone is in a file by now, and the files are listed later.
             with suppress(FileNotFoundError), SegmentFile(path, templates) as segment:

@@ -19,7 +19,7 @@ from promscout.store.layout import TABLES as TABLE_NAMES
 from promscout.store.order import Folded, Order
 from promscout.store.retention import apply_retention, clear_temporary, first_kept
 from promscout.store.tables import TABLES, Partition, connect
-from promscout.write.record import Templates
+from promscout.write.record import KnownTemplates
 from promscout.write.segment import SegmentFile
 
 MEMORY: Final = "512MB"
@@ -68,7 +68,7 @@ class _Fold:
         self._collector = Collector(Span(first_kept(order.retention, order.now_ms), order.now_ms + FUTURE_MS))
 
     def run(self) -> None:
-        templates = Templates()
+        templates = KnownTemplates()
         for path in map(Path, self._order.segments):
             try:
                 with SegmentFile(path, templates) as segment:

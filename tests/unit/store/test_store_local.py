@@ -17,7 +17,7 @@ from promscout.store.fold import fold
 from promscout.store.local import LocalStore, StoreOptions
 from promscout.store.metrics import StoreMetrics
 from promscout.store.order import Folded, Retention
-from promscout.write.record import Templates
+from promscout.write.record import KnownTemplates
 from promscout.write.segment import SegmentFile
 from unit.store.store_data import DAY_MS, numbered, read, samples
 
@@ -65,7 +65,7 @@ def in_journal(store):
     """The values of all samples that are in the journal."""
     found = []
     for path in sorted((store.path / "journal").glob("*.segment")):
-        with SegmentFile(path, Templates()) as segment:
+        with SegmentFile(path, KnownTemplates()) as segment:
             found += [value for record in segment.records() for value in record.portion.values.tolist()]
     return found
 
