@@ -73,5 +73,8 @@ bench-delivery: install  ## remote write alone, on the samples of bench-scrape (
 bench-drain: install peers  ## a backlog on disk, delivered by promscout and vmagent (ARGS='--backlog 20')
 	@$(BIN)/python benchmarks/drain.py $(ARGS)
 
+bench-store: install  ## what the local store costs, of scraped bodies (ARGS='DIRECTORY --targets 20')
+	@$(BIN)/python benchmarks/store.py $(ARGS)
+
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
