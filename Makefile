@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape bench-delivery bench-drain clean
+.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape bench-delivery bench-drain bench-store clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
