@@ -1,9 +1,9 @@
-"""Native histograms and exemplars as parts of a remote write 1.0 request.
+"""Native histograms and exemplars as parts of a remote write request.
 
 Unlike those of samples, these messages have no fixed size, so each is encoded anew.
 
 Source: prometheus v3.x prompb/types.proto TimeSeries, Histogram, Exemplar; prompb/codec.go FromIntHistogram,
-FromFloatHistogram.
+FromFloatHistogram; prompb/io/prometheus/write/v2/types.proto Histogram, Exemplar.
 """
 
 from __future__ import annotations
@@ -24,18 +24,23 @@ def encode_histogram_series(encoded_labels: bytes, histogram: Histogram, timesta
     bits of a sum that is a staleness marker are kept. Custom bounds are written where the histogram has some, although
     a sender of remote write 1.0 should not send such histograms: whether it does is the caller's choice.
     """
-    return _field(b"\x0a", encoded_labels + _field(b"\x22", _histogram(histogram, timestamp)))
+    return _field(b"\x0a", encoded_labels + _field(b"\x22", encode_histogram(histogram, timestamp)))
 
 
 def encode_exemplar_series(encoded_labels: bytes, exemplar: Exemplar) -> bytes:
     """A ``timeseries`` field of a ``WriteRequest``: one series with one exemplar, which has a time stamp."""
-    message = encode_label_set(exemplar.labels) + _double(b"\x11", exemplar.value)
-    if exemplar.timestamp is not None:
-        message += b"\x18" + _varint(exemplar.timestamp)
+    message = encode_exemplar(encode_label_set(exemplar.labels), exemplar)
     return _field(b"\x0a", encoded_labels + _field(b"\x1a", message))
 
 
-def _histogram(histogram: Histogram, timestamp: int) -> bytes:
+def encode_exemplar(encoded_labels: bytes, exemplar: Exemplar) -> bytes:
+    """An ``Exemplar`` message of 1.0 or 2.0; ``encoded_labels`` are its labels as that version has them."""
+    message = encoded_labels + _double(b"\x11", exemplar.value)
+    return message if exemplar.timestamp is None else message + b"\x18" + _varint(exemplar.timestamp)
+
+
+def encode_histogram(histogram: Histogram, timestamp: int) -> bytes:
+    """A ``Histogram`` message, which is the same in 1.0 and 2.0."""
     if histogram.is_float:
         counts = (_double(b"\x11", histogram.count), _double(b"\x39", histogram.zero_count))
         negative = _packed_doubles(b"\x52", histogram.negative_buckets)
