@@ -128,7 +128,7 @@ class _Piece(msgspec.Struct, frozen=True, eq=False):
             out, ends = series.messages(portion.first - self.begin, portion.values, portion.timestamps, self.references)
             done = 0
             for place in sorted(exemplars):
-                start, end = ends[place - 1] if place else 0, ends[place]
+                start, end = int(ends[place - 1]) if place else 0, int(ends[place])
                 yield out[done:start]
                 yield _extended(out[start:end], exemplars[place])
                 done = end

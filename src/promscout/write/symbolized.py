@@ -45,13 +45,15 @@ METRIC_TYPES: Final = {
 
 _NAME: Final = encode_symbol("__name__")
 _APART: Final = (encode_symbol("le"), encode_symbol("quantile"))
+# Sizes and places of messages and of references are divisible by 4, for numpy's sake: the second has one byte more than
+# it needs.
 _SAMPLE: Final = b"\x12\x10\x09" + bytes(8) + b"\x10" + bytes(6)
-_SAMPLE_WITH_START: Final = b"\x12\x17\x09" + bytes(8) + b"\x10" + bytes(6) + b"\x18" + bytes(6)
+_SAMPLE_WITH_START: Final = b"\x12\x97\0\x09" + bytes(8) + b"\x10" + bytes(6) + b"\x18" + bytes(6)
+_SAMPLE_HEAD: Final = _SAMPLE.index(0)  # bytes before the value
 _EMPTY: Final = b"\x08\0\x18\0\0\x20\0\0"  # type, help and unit
 _METADATA: Final = b"\x2a\x08" + _EMPTY
-_VALUE: Final = 3  # where the value is in a sample
-_STAMP: Final = _VALUE + 9
-_START: Final = _STAMP + 7
+_TO_STAMP: Final = 9  # bytes from a value on
+_TO_START: Final = 16
 
 References: TypeAlias = NDArray[np.int64]
 """The references in one request to the symbols of some series."""
@@ -77,8 +79,8 @@ class SymbolizedSeries:
         "_metadata",
         "_metadata_of",
         "_names",
-        "_sample_at",
         "_symbols",
+        "_value_at",
         "_values",
     )
 
@@ -137,8 +139,8 @@ class SymbolizedSeries:
         label_at = edges[:-1] + heads[forms]
         rank = np.arange(len(self._labels)) - np.repeat(self._label_edges[:-1], counts)
         self._edges: NDArray[np.int32] = edges.astype(np.int32)
-        self._label_at: NDArray[np.int32] = (np.repeat(label_at, counts) + 4 * rank).astype(np.int32)
-        self._sample_at: NDArray[np.intp] = (label_at + 4 * counts).astype(np.intp)
+        self._label_at: NDArray[np.int32] = (np.repeat(label_at // 4, counts) + rank).astype(np.int32)
+        self._value_at: NDArray[np.int32] = (label_at + 4 * counts + _SAMPLE_HEAD + started).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self._metadata_of)
@@ -160,7 +162,7 @@ class SymbolizedSeries:
 
     def messages(
         self, first: int, values: Values, timestamps: int | Timestamps, references: References
-    ) -> tuple[bytearray, list[int]]:
+    ) -> tuple[bytearray, NDArray[np.int32]]:
         """The ``timeseries`` fields of a request for ``values``, from series ``first`` on, and where each ends.
 
         Every reference is less than ``MOST_SYMBOLS``; time stamps are within ``FIRST_TIMESTAMP`` and
@@ -173,17 +175,19 @@ class SymbolizedSeries:
         ends = edges[1:] - begin
         two_bytes: References = references & 0x7F | 0x80 | references >> 7 << 8
         labels = slice(int(self._label_edges[first]), int(self._label_edges[first + count]))
-        _view(out, "<u4", 0)[self._label_at[labels] - begin] = self._pairs(two_bytes)[self._labels[labels]]
-        _view(out, "<i8", 0)[ends - len(_EMPTY)] = self._told(two_bytes)[self._metadata_of[first : first + count]]
-        sample_at = self._sample_at[first : first + count] - begin
+        pairs = self._pairs(two_bytes).take(self._labels[labels])
+        np.frombuffer(out, "<u4")[self._label_at[labels] - begin // 4] = pairs
+        told = self._told(two_bytes).take(self._metadata_of[first : first + count])
+        _view(out, "<i8", 0)[ends - len(_EMPTY)] = told
+        value_at = self._value_at[first : first + count] - begin
         # As integers, because a float's copy may lose the bits of a NaN.
-        _view(out, "<u8", _VALUE)[sample_at] = values.view(np.uint64)
+        _view(out, "<u8", 0)[value_at] = values.view(np.uint64)
         stamps = np.void(encode_varint(timestamps)) if isinstance(timestamps, int) else six_byte_varints(timestamps)
-        _view(out, "V6", _STAMP)[sample_at] = stamps
+        _view(out, "V6", _TO_STAMP)[value_at] = stamps
         started, starts = self._starts(first, values)
         if len(started):
-            _view(out, "V6", _START)[sample_at[started]] = six_byte_varints(starts)
-        return out, ends.tolist()
+            _view(out, "V6", _TO_START)[value_at[started]] = six_byte_varints(starts)
+        return out, ends
 
     def plain_messages(
         self, first: int, values: Values, timestamps: int | Timestamps, references: References
@@ -249,11 +253,21 @@ def signed_varint(number: int) -> bytes:
 
 
 def _blank_message(labels: int, *, with_start: bool) -> tuple[bytes, int]:
-    """A message with so many labels, and where their references begin."""
-    sample = _SAMPLE_WITH_START if with_start else _SAMPLE
-    head = b"\x0a" + encode_varint(4 * labels)
-    head = b"\x2a" + encode_varint(len(head) + 4 * labels + len(sample) + len(_METADATA)) + head
-    return head + bytes(4 * labels) + sample + _METADATA, len(head)
+    """A message with so many labels, and where their references begin.
+
+    Both that and the size of the message are divisible by 4.
+    """
+    end = (_SAMPLE_WITH_START if with_start else _SAMPLE) + _METADATA
+    # Sizes of one byte each, or of three.
+    width = 1 if 2 + 4 * labels + len(end) < 0x80 else 3
+    head = b"\x0a" + _padded_varint(4 * labels, width)
+    head = b"\x2a" + _padded_varint(len(head) + 4 * labels + len(end), width) + head
+    return head + bytes(4 * labels) + end, len(head)
+
+
+def _padded_varint(number: int, size: int) -> bytes:
+    digits = [number >> 7 * index & 0x7F | 0x80 for index in range(size)]
+    return bytes((*digits[:-1], digits[-1] & 0x7F))
 
 
 def _view(out: bytearray, kind: str, at: int) -> NDArray[Any]:
