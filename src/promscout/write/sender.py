@@ -44,9 +44,10 @@ class Unsupported(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """The receiver will never take this request."""
+    """The receiver will never take this request, or not all of it: ``written`` is as of ``Sent``."""
 
     reason: str
+    written: Written | None = None
 
 
 Outcome: TypeAlias = Sent | Retry | Unsupported | Reject
