@@ -32,6 +32,7 @@ from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.web import WebServer
+from promscout.write.buffers import Buffers
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
 
@@ -83,6 +84,7 @@ class Agent:
 
     ``load`` reads the configuration, at the start and at each reload; it raises ``ConfigError``. ``strict_discovery``
     waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
+    Without ``buffers``, samples wait for a receiver in memory only.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Agent:
         listen: Listen | None = None,
         discovery_interval: float = DEFAULT_INTERVAL,
         strict_discovery: bool = False,
+        buffers: Buffers | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._load = load
@@ -102,7 +105,7 @@ class Agent:
         clock = clock or SystemClock()
         self._config_metrics = ConfigMetrics(self.registry, clock)
         discovery_metrics = DiscoveryMetrics(self.registry)
-        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock)
+        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock, buffers=buffers)
         self._informers = SharedInformers(discovery_metrics)
         given: dict[type[SDConfig], Factory] = {
             KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),

@@ -17,6 +17,7 @@ from promscout import __version__
 from promscout.cli.outcome import OutputFormat
 from promscout.errors import InvalidValueError
 from promscout.logs import LogFormat, LogLevel
+from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
 
 if TYPE_CHECKING:
@@ -97,7 +98,29 @@ def _add_run(commands: Commands) -> None:
         metavar="DIR",
         type=Path,
         default="data",
-        help="directory of this agent alone; made if missing (default: %(default)s)",
+        help="directory of this agent alone, for what must outlive it; made if missing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--flush-interval",
+        metavar="DURATION",
+        type=_positive_duration,
+        default="1s",
+        help="samples that have waited for a receiver this long are on disk: a crash loses no older ones "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--buffer-max-size",
+        metavar="SIZE",
+        type=_size,
+        default="4GiB",
+        help="most that waits on disk for one receiver, then the oldest samples are dropped (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--buffer-max-age",
+        metavar="DURATION",
+        type=_duration,
+        default="1d",
+        help="samples that have waited on disk this long are dropped; 0s: none are (default: %(default)s)",
     )
     parser.add_argument(
         "--discovery-interval",
@@ -206,6 +229,23 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
+
+
+def _size(text: str) -> ByteSize:
+    try:
+        size = ByteSize.parse(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not size:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return size
+
+
+def _positive_duration(text: str) -> Duration:
+    duration = _duration(text)
+    if duration <= 0:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return duration
 
 
 def _duration(text: str) -> Duration:

@@ -19,6 +19,8 @@ from promscout.errors import ConfigError
 from promscout.logs import LogFormat, LogLevel, configure_logs
 from promscout.model.duration import Duration
 from promscout.supervisor import Supervisor
+from promscout.write.buffers import Buffers
+from promscout.write.spool import BufferLimits
 
 
 def execute(
@@ -26,6 +28,9 @@ def execute(
     config: Path,
     listen: tuple[str, int],
     data_dir: Path,
+    flush_interval: Duration,
+    buffer_max_size: int,
+    buffer_max_age: Duration,
     discovery_interval: Duration,
     strict_discovery: bool,
     auto_reload: Duration | None,
@@ -44,6 +49,9 @@ def execute(
                     config,
                     auto_reload,
                     listen=Listen(*listen),
+                    buffers=Buffers(
+                        data_dir, BufferLimits(float(flush_interval), int(buffer_max_size), float(buffer_max_age))
+                    ),
                     discovery_interval=discovery_interval,
                     strict_discovery=strict_discovery,
                 )
@@ -59,13 +67,20 @@ def execute(
 
 
 async def _run_agent(
-    config: Path, auto_reload: float | None, *, listen: Listen, discovery_interval: float, strict_discovery: bool
+    config: Path,
+    auto_reload: float | None,
+    *,
+    listen: Listen,
+    buffers: Buffers,
+    discovery_interval: float,
+    strict_discovery: bool,
 ) -> None:
     load = partial(load_config, config)
     watch = ConfigWatch(config, load)
     agent = Agent(
         load if auto_reload is None else watch.load,
         listen=listen,
+        buffers=buffers,
         discovery_interval=discovery_interval,
         strict_discovery=strict_discovery,
     )

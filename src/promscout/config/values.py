@@ -12,10 +12,10 @@ from promscout.discovery.config import SDConfig
 from promscout.errors import InvalidValueError
 from promscout.exposition.negotiation import NameEscaping
 from promscout.httpclient.tls import join_directory
+from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.model.names import NameValidation
-from promscout.scrape.byte_size import ByteSize
 from promscout.scrape.config import Count, ScrapeConfig, ScrapeProtocols, check_protocols
 from promscout.write.config import RemoteWriteConfig
 

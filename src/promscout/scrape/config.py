@@ -11,11 +11,11 @@ from promscout.errors import InvalidValueError
 from promscout.exposition.negotiation import NameEscaping, ScrapeProtocol
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.httpclient.tls import join_directory
+from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
 from promscout.model.frozendict import FrozenDict
 from promscout.model.names import NameValidation
 from promscout.relabel.config import RelabelConfig
-from promscout.scrape.byte_size import ByteSize
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A limit that cannot be negative."""

@@ -10,6 +10,7 @@ from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.errors import InvalidValueError
 from promscout.web.answers import failure, stream, success
 from promscout.web.metadata import MetadataFilter, encode_target_metadata, metric_metadata
+from promscout.web.receivers import remote_write_answer
 from promscout.web.target_list import TargetFilter, encode_targets
 from promscout.web.view import EXTERNAL, VIEW
 
@@ -56,6 +57,11 @@ async def watches(request: web.Request) -> web.Response:
     return success({"watches": statuses, "degraded": degradations(statuses)})
 
 
+async def remote_write(request: web.Request) -> web.Response:
+    """Every receiver's queue: what waits where, what became of the rest, and why the last attempt failed."""
+    return success(remote_write_answer(request.app[VIEW].remote_write.status()))
+
+
 async def build_info(_request: web.Request) -> web.Response:
     """What is running. Of Prometheus's fields only the one that has a meaning here."""
     return success({"version": __version__, "application": "promscout"})
@@ -82,3 +88,4 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/v1/status/config", config, allow_head=False)
     app.router.add_get("/api/v1/status/buildinfo", build_info, allow_head=False)
     app.router.add_get("/api/v1/status/watches", watches, allow_head=False)
+    app.router.add_get("/api/v1/status/remote_write", remote_write, allow_head=False)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from promscout.discovery.manager import DiscoveryManager
 from promscout.scrape.manager import ScrapeManager
 from promscout.web.external import ExternalURL
+from promscout.write.remote import RemoteWriteManager
 
 
 class AgentView(Protocol):
@@ -23,6 +24,11 @@ class AgentView(Protocol):
     @property
     def discovery(self) -> DiscoveryManager:
         """The providers and what they have found."""
+        ...
+
+    @property
+    def remote_write(self) -> RemoteWriteManager:
+        """The receivers' queues."""
         ...
 
     @property

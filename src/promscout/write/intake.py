@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from promscout.model.histogram import Histogram
 from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
-from promscout.write.config import RemoteWriteConfig
+from promscout.write.config import ProtobufMessage, RemoteWriteConfig
 from promscout.write.portion import AnyPortion
 from promscout.write.status import Counters, Kind
 from promscout.write.templates import Templates
@@ -29,13 +29,15 @@ class Intake:
         return self._kept(self._templates.portion(batch), len(batch))
 
     def histograms(self, batch: HistogramBatch) -> AnyPortion | None:
-        """The histograms that relabelling keeps, except those with custom buckets, which 1.0 cannot carry.
+        """The histograms that relabelling keeps; for 1.0 without those with custom buckets, which it cannot carry.
 
         Source: prometheus v3.x storage/remote/queue_manager.go QueueManager.AppendHistograms.
         """
         if not self._config.send_native_histograms or self._refuses(Kind.HISTOGRAMS, len(batch)):
             return None
-        portion, custom = self._templates.histograms(batch), sum(one.has_custom_buckets for one in batch.histograms)
+        portion, custom = self._templates.histograms(batch), 0
+        if self._config.protobuf_message is ProtobufMessage.V1:
+            custom = sum(one.has_custom_buckets for one in batch.histograms)
         if custom:
             self._counters.histograms.drop("nhcb_in_rw1_not_supported", custom)
             portion = portion.only(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
@@ -12,13 +12,7 @@ import msgspec
 from promscout.write.portion import AnyPortion
 from promscout.write.status import Kind
 
-DEFAULT_MEMORY: Final = 256 << 20
-"""Bytes of pending samples a queue holds at most.
-
-A receiver that is down for a minute must lose nothing: 200,000 samples a second for 60 s are 12 million samples, which
-take about 100 MB as batches of 1,000 with one time stamp each, 195 MB with a time stamp per sample, and 150 MB as
-batches of 100. A queue refers to the batches' own arrays, so several queues do not take several times that.
-"""
+_FEW: Final = 100
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -72,17 +66,10 @@ class StreamQueue:
     yet the samples of each series leave in the order in which they came. Every appended sample is in exactly one place:
     pending, in one shipment, or dropped.
 
-    Memory is bounded: ``append`` drops the oldest pending portions beyond ``max_memory`` bytes. Shipments in flight are
-    not counted. Times are any clock's seconds. ``on_drop`` gets every portion that is dropped.
-
-    Histograms and exemplars are counted as samples, too.
+    Times are any clock's seconds. Histograms and exemplars are counted as samples, too.
     """
 
-    def __init__(
-        self, max_memory: int = DEFAULT_MEMORY, on_drop: Callable[[AnyPortion], None] = lambda _: None
-    ) -> None:
-        self.max_memory = max_memory
-        self._on_drop = on_drop
+    def __init__(self) -> None:
         self.samples = 0
         """Pending samples."""
         self.others = {Kind.HISTOGRAMS: 0, Kind.EXEMPLARS: 0}
@@ -91,32 +78,35 @@ class StreamQueue:
         """Pending samples that ``take`` may take now."""
         self.memory = 0
         """Bytes that pending portions take."""
-        self._number = 0
+        self._portions = 0  # pending
         self._streams: dict[int, _Stream] = {}
         self._ready: list[_Turn] = []  # heap; exactly the ready streams
-        self._arrivals: deque[_Turn] = deque()  # every pending portion, and some that have gone
+        self._arrivals: list[_Turn] = []  # heap; every pending portion, and some that have gone
 
-    def append(self, portion: AnyPortion, now: float) -> int:
-        """Take one portion; the number of samples dropped to make room for it."""
-        if not len(portion):
-            return 0
-        self._number += 1
-        stream = self._streams.get(portion.stream)
+    def __contains__(self, stream: int) -> bool:
+        """Whether something of ``stream`` is pending or in flight."""
+        return stream in self._streams
+
+    def append(self, entry: Pending) -> None:
+        """Take one entry that is not empty. Its number is higher than all others of its stream."""
+        name, portion = entry.portion.stream, entry.portion
+        stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[portion.stream] = _Stream()
+            stream = self._streams[name] = _Stream()
         ready = stream.ready
-        stream.pending.append(Pending(self._number, now, portion))
+        stream.pending.append(entry)
         stream.samples += len(portion)
         self.samples += len(portion)
         if portion.kind is not Kind.SAMPLES:
             self.others[portion.kind] += len(portion)
         self.memory += portion.memory
-        self._arrivals.append((self._number, portion.stream))
-        self._update(portion.stream, stream, ready, listed=ready > 0)
-        dropped = 0
-        while self.memory > self.max_memory:
-            dropped += self._drop_oldest()
-        return dropped
+        self._portions += 1
+        if len(self._arrivals) > 2 * self._portions + _FEW:
+            # One that waits for long keeps all that came after it and are gone.
+            self._arrivals = sorted((one.number, key) for key, each in self._streams.items() for one in each.pending)
+        else:
+            heappush(self._arrivals, (entry.number, name))
+        self._update(name, stream, ready, listed=ready > 0)
 
     def take(self, max_samples: int) -> Shipment | None:
         """The oldest portions of ready streams, at most ``max_samples`` samples; None when no stream is ready.
@@ -177,17 +167,23 @@ class StreamQueue:
             stream.pending.clear()
             stream.samples = 0
             stream.divided = False
-        self.samples = self.ready_samples = self.memory = 0
+        self.samples = self.ready_samples = self.memory = self._portions = 0
         self.others = dict.fromkeys(self.others, 0)
         return entries
 
-    def prepend(self, entries: Iterable[Pending]) -> int:
-        """Put ``entries`` of another queue, oldest first, before everything pending; the number of samples dropped.
-
-        Only while nothing is in flight.
-        """
-        later = self.drain()
-        return sum(self.append(entry.portion, entry.since) for entry in (*entries, *later))
+    def drop_oldest(self) -> Pending | None:
+        """Take the oldest pending entry out of the queue, whether it may be sent or not; None when there is none."""
+        if not self._arrivals:
+            return None
+        name = self._arrivals[0][1]
+        stream = self._streams[name]
+        ready = stream.ready
+        if ready:
+            heappop(self._ready)  # the oldest of all portions is the oldest of the ready ones
+        dropped = self._take_first(stream, len(stream.pending[0].portion))
+        self._update(name, stream, ready, listed=False)
+        self._forget_arrivals()
+        return dropped
 
     def _take_first(self, stream: _Stream, room: int) -> Pending:
         entry = stream.pending.popleft()
@@ -200,23 +196,13 @@ class StreamQueue:
             stream.pending.appendleft(Pending(entry.number, entry.since, rest))
             self.memory += rest.memory
             entry = Pending(entry.number, entry.since, portion.part(0, room))
+        else:
+            self._portions -= 1
         stream.samples -= len(entry.portion)
         self.samples -= len(entry.portion)
         if portion.kind is not Kind.SAMPLES:
             self.others[portion.kind] -= len(entry.portion)
         return entry
-
-    def _drop_oldest(self) -> int:
-        name = self._arrivals[0][1]
-        stream = self._streams[name]
-        ready = stream.ready
-        if ready:
-            heappop(self._ready)  # the oldest of all portions is the oldest of the ready ones
-        dropped = self._take_first(stream, len(stream.pending[0].portion))
-        self._update(name, stream, ready, listed=False)
-        self._forget_arrivals()
-        self._on_drop(dropped.portion)
-        return len(dropped.portion)
 
     def _update(self, name: int, stream: _Stream, ready: int, *, listed: bool) -> None:
         """Account for a change of ``stream``, of which ``ready`` samples were ready; ``listed``: in ``_ready``."""
@@ -234,7 +220,7 @@ class StreamQueue:
             stream = self._streams.get(name)
             if stream is not None and stream.pending and stream.pending[0].number <= number:
                 return
-            self._arrivals.popleft()
+            heappop(self._arrivals)
 
 
 def arrival(entry: Pending) -> int:

@@ -11,12 +11,14 @@ from typing import Final, TypeAlias
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
 from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
+from promscout.write.buffers import Buffers
 from promscout.write.client import RemoteWriteClient
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.delivery import RemoteWriteQueue
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.queue import as_facts, by_kind
 from promscout.write.sender import Sender
+from promscout.write.spool import Buffer
 from promscout.write.status import RemoteWriteStatus
 
 FLUSH_TIMEOUT: Final = 60.0
@@ -33,17 +35,27 @@ class RemoteWriteManager:
     Receivers do not wait for each other. A reload keeps the queues whose section and external labels are equal. Where
     a section of the same URL has changed, its new queue takes over what is pending, with the labels it had, and begins
     when the requests of the old one have ended, so that nothing is lost or overtaken. A queue whose section is gone has
-    ``FLUSH_TIMEOUT`` to deliver the rest.
+    ``FLUSH_TIMEOUT`` to deliver the rest. With ``buffers``, what is not delivered by then, or when the manager stops,
+    waits on disk for a queue with the same URL.
 
     Source: prometheus v3.x storage/remote/write.go WriteStorage.ApplyConfig.
     """
 
-    def __init__(self, metrics: RemoteWriteMetrics, clock: Clock, connect: Connect = RemoteWriteClient) -> None:
+    def __init__(
+        self,
+        metrics: RemoteWriteMetrics,
+        clock: Clock,
+        connect: Connect = RemoteWriteClient,
+        *,
+        buffers: Buffers | None = None,
+    ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._connect = connect
+        self._buffers = buffers
         self._queues: list[RemoteWriteQueue] = []
         self._retired: set[RemoteWriteQueue] = set()
+        self._succeeded: set[RemoteWriteQueue] = set()
         self._serving: dict[RemoteWriteQueue, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
@@ -81,7 +93,7 @@ class RemoteWriteManager:
     def prepare(self, configs: Sequence[RemoteWriteConfig], external_labels: Mapping[str, str]) -> Callable[[], None]:
         """Make everything for ``configs`` that could fail; what is returned puts them into force."""
         labels = dict(external_labels)
-        old = list(self._queues)
+        old, retired = list(self._queues), list(self._retired)
         kept = [self._equal(old, config, labels) for config in configs]
         names = {queue.name for queue in kept if queue} | {config.name for config in configs}
         queues: list[tuple[RemoteWriteQueue, RemoteWriteQueue | None]] = []
@@ -89,13 +101,13 @@ class RemoteWriteManager:
             if same is not None:
                 queues.append((same, None))
                 continue
-            predecessor = next((queue for queue in old if queue.config.url == config.url), None)
-            if predecessor is not None:
-                old.remove(predecessor)
+            predecessor = _take_same_url(old, config) or _take_same_url(retired, config)
             name = config.name or _unused_name(config, names)
             names.add(name)
+            others = [queue for queue in (*kept, *old, *retired, *(one for one, _ in queues)) if queue is not None]
+            buffer = self._buffer(config, predecessor, others)
             observe = self._metrics.duration_observer(name, str(config.url))
-            queues.append((RemoteWriteQueue(name, config, labels, self._clock, observe), predecessor))
+            queues.append((RemoteWriteQueue(name, config, labels, self._clock, observe, buffer=buffer), predecessor))
         return lambda: self._use(queues, old)
 
     def _use(
@@ -146,6 +158,15 @@ class RemoteWriteManager:
             queues=tuple(queue.status() for queue in self._queues),
         )
 
+    def _buffer(
+        self, config: RemoteWriteConfig, predecessor: RemoteWriteQueue | None, others: Sequence[RemoteWriteQueue]
+    ) -> Buffer | None:
+        """That of ``predecessor``, or one that none of ``others`` uses."""
+        if predecessor is not None or self._buffers is None:
+            return predecessor.buffer if predecessor is not None else None
+        taken = {queue.buffer.directory for queue in (*others, *self._succeeded) if queue.buffer is not None}
+        return self._buffers.buffer_of(config.url.reveal(), taken)
+
     @staticmethod
     def _equal(
         queues: list[RemoteWriteQueue], config: RemoteWriteConfig, labels: Mapping[str, str]
@@ -159,11 +180,12 @@ class RemoteWriteManager:
 
     def _start(self, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue | None) -> None:
         if predecessor is not None:
+            self._succeeded.add(predecessor)
             predecessor.close()
         if self._group is not None:
             self._serve(self._group, queue, predecessor)
         elif predecessor is not None:
-            queue.adopt(predecessor.leftover())
+            self._take_over(queue, predecessor)
 
     def _flush(self, group: asyncio.TaskGroup, queue: RemoteWriteQueue) -> None:
         task = group.create_task(self._finish(queue, FLUSH_TIMEOUT), name=f"flush remote write {queue.name}")
@@ -181,9 +203,13 @@ class RemoteWriteManager:
             try:
                 await self._end(predecessor)
             finally:
-                queue.adopt(predecessor.leftover())
+                self._take_over(queue, predecessor)
         async with self._connect(queue.config) as sender:
             await queue.run(sender)
+
+    def _take_over(self, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue) -> None:
+        self._succeeded.discard(predecessor)
+        queue.adopt(predecessor.leftover())
 
     async def _end(self, queue: RemoteWriteQueue) -> None:
         """Wait for what serves ``queue``; cut it short when cancelled."""
@@ -206,11 +232,22 @@ class RemoteWriteManager:
             if not await queue.flush(timeout):
                 task.cancel()
             await asyncio.wait([task])
+        if queue in self._succeeded:
+            return  # whatever is left is its successor's
         lost = by_kind(queue.leftover())
         for kind, number in lost.items():
             queue.counters.of(kind).drop("shutdown", number)
         if lost:
             _log.warning("samples could not be delivered in time", remote_name=queue.name, **as_facts(lost))
+
+
+def _take_same_url(queues: list[RemoteWriteQueue], config: RemoteWriteConfig) -> RemoteWriteQueue | None:
+    """Take the first queue for the same URL out of ``queues``."""
+    for queue in queues:
+        if queue.config.url == config.url:
+            queues.remove(queue)
+            return queue
+    return None
 
 
 def _unused_name(config: RemoteWriteConfig, names: set[str]) -> str:

@@ -44,7 +44,7 @@ class Unsupported(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """The receiver will never take this request, or not all of it: ``written`` is as of ``Sent``."""
+    """The receiver will never take this request; ``written`` is what it has stored of it, None if it says nothing."""
 
     reason: str
     written: Written | None = None

@@ -40,8 +40,8 @@ class Tally(msgspec.Struct):
             self.dropped[reason] = self.dropped.get(reason, 0) + number
 
 
-class KindStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The histograms or the exemplars of a queue at one moment. The counters mean what those of ``Tally`` mean."""
+class KindStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The histograms, exemplars or metadata of a queue at one moment. Counters mean what those of ``Tally`` mean."""
 
     pending: int = 0
     """Waiting or in flight."""
@@ -65,6 +65,15 @@ class Counters(Tally):
     """Newest taken by the receiver, in milliseconds."""
     last_error: str = ""
     """Why the last attempt failed; empty when it did not."""
+    failing_since: float | None = None
+    """When the first of the attempts began that have failed without one that worked or was decided about."""
+    next_attempt: float = 0.0
+    """When the first of the requests that failed is sent again; of no meaning once that is past."""
+
+    def will_retry(self, now: float, pause: float) -> None:
+        """A request that failed is sent again ``pause`` seconds after ``now``."""
+        again = now + pause
+        self.next_attempt = min(self.next_attempt, again) if self.next_attempt > now else again
 
     def of(self, kind: Kind) -> Tally:
         """The counters of one kind."""
@@ -91,7 +100,7 @@ class Counters(Tally):
         )
 
 
-class BufferStatus(msgspec.Struct, frozen=True, kw_only=True):
+class BufferStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What of a queue is on disk at one moment."""
 
     path: str
@@ -110,9 +119,11 @@ class BufferStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Of damaged segments."""
     error: str = ""
     """Why nothing can be written at present; empty when it can."""
+    oldest_age: float = 0.0
+    """Seconds since the oldest that waits on disk only was appended, by whichever process; 0 when nothing is."""
 
 
-class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A queue at one moment. The counters mean what those of ``Counters`` mean."""
 
     name: str
@@ -147,9 +158,22 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent: that of the section, or that of 1.0 where the receiver does not know 2.0."""
     buffer: BufferStatus | None = None
     """None without a data directory."""
+    metadata: KindStatus = KindStatus()
+    """Entries in requests of their own, as remote write 1.0 has them."""
+    metadata_bytes_sent: int = 0
+    """Bytes of settled requests with metadata, compressed; ``bytes_sent`` does not have them."""
+    batch_send_deadline: float = 5.0
+    """Seconds that samples wait for their request to fill while all is well."""
+    failing_for: float = 0.0
+    """Seconds since the first of the attempts that have failed without one that worked; 0 when the last worked.
+
+    Requests that are rejected do not count: the receiver has decided about them.
+    """
+    next_attempt_in: float = 0.0
+    """Seconds until the first of the requests that failed is sent again; 0 when none waits."""
 
 
-class RemoteWriteStatus(msgspec.Struct, frozen=True, kw_only=True):
+class RemoteWriteStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Remote write as a whole at one moment."""
 
     samples_in: int = 0

@@ -4,9 +4,9 @@ import gzip
 import pytest
 
 from promscout import __version__
+from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
 from promscout.scrape import transport as module
-from promscout.scrape.byte_size import ByteSize
 from promscout.scrape.target import Target
 from promscout.scrape.transport import Fetched, FetchFailed, Transport
 from promscout.scrape.unpacking import BodyTooLargeError, unpack

@@ -22,6 +22,8 @@ from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ActiveTarget
 from promscout.web import WebServer
+from promscout.write.metrics import RemoteWriteMetrics
+from promscout.write.remote import RemoteWriteManager
 
 NOW_MS = 1_700_000_000_000
 """2023-11-14T22:13:20Z."""
@@ -47,6 +49,7 @@ async def accept() -> None:
 class View:
     scrape: ScrapeManager
     discovery: DiscoveryManager
+    remote_write: RemoteWriteManager
     registry: CollectorRegistry
     ready: bool = True
     config_text: str = "global: {}\n"
@@ -74,12 +77,14 @@ class View:
 async def agent_view(clock: Clock | None = None) -> AsyncIterator[View]:
     """An agent without any pool; its loops end with the block."""
     registry = CollectorRegistry()
-    context = ScrapeContext(Discarded(), clock or FixedClock(), ScrapeMetrics(registry))
+    clock = clock or FixedClock()
+    context = ScrapeContext(Discarded(), clock, ScrapeMetrics(registry))
+    remote_write = RemoteWriteManager(RemoteWriteMetrics(registry), clock)
     async with (
         ScrapeManager(context) as scrape,
         DiscoveryManager({}, DiscoveryMetrics(registry)) as discovery,
     ):
-        yield View(scrape, discovery, registry)
+        yield View(scrape, discovery, remote_write, registry)
 
 
 @asynccontextmanager

@@ -209,7 +209,7 @@ async def test_more_histograms_than_a_request_holds_are_divided(started):
 async def test_the_oldest_histograms_are_dropped_when_memory_is_full(started, registry):
     many = Histogram(schema=3, count=1, positive_spans=(Span(0, 160),), positive_buckets=(0,) * 160)
     async with started(Receiver(*[Retry("down")] * 100), stop_within=0) as manager:
-        manager._queues[0]._queue.max_memory = 100_000
+        manager._queues[0]._queue.most_memory = 100_000
         for number in range(20):
             manager.append_histograms(histograms("a", stream=number, of=many))
         dropped = metric(registry, "histograms_dropped_total", reason="queue_full")

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from itertools import count
 
 import numpy as np
 from hypothesis import settings
@@ -6,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from promscout.model.series import SampleBatch, SeriesTable
-from promscout.write.queue import DEFAULT_MEMORY, StreamQueue
+from promscout.write.queue import Pending, StreamQueue
 from promscout.write.templates import Templates
 
 TEMPLATES = Templates({}, ())
 TABLES = {}
+NUMBERS = count(1)
 
 
 def portion(stream, values):
@@ -19,6 +21,11 @@ def portion(stream, values):
     if key not in TABLES:
         TABLES[key] = SeriesTable.from_label_sets(stream, [(("__name__", f"m{i}"),) for i in range(len(values))])
     return TEMPLATES.portion(SampleBatch(TABLES[key], np.array(values, dtype=np.float64), 1_790_000_000_000))
+
+
+def put(queue, one, since=0.0):
+    """Append a portion as the newest of all."""
+    queue.append(Pending(next(NUMBERS), since, one))
 
 
 def contents(shipment):
@@ -35,7 +42,7 @@ def test_an_empty_queue_gives_nothing():
 def test_whole_portions_are_taken_oldest_first_up_to_the_limit():
     queue = StreamQueue()
     for stream, values in ((1, [1, 2]), (2, [3]), (1, [4, 5]), (3, [6])):
-        queue.append(portion(stream, values), 0.0)
+        put(queue, portion(stream, values), 0.0)
     assert contents(queue.take(5)) == [(1, [1, 2]), (2, [3]), (1, [4, 5])]
     assert contents(queue.take(5)) == [(3, [6])]
 
@@ -44,7 +51,7 @@ def test_parts_of_a_portion_with_time_stamps_of_its_own_are_never_in_flight_toge
     queue = StreamQueue()
     whole = portion(1, range(4))
     stamps = np.arange(4) + 1_790_000_000_000
-    queue.append(TEMPLATES.portion(SampleBatch(TABLES[1, 4], whole.values, stamps)), 0.0)
+    put(queue, TEMPLATES.portion(SampleBatch(TABLES[1, 4], whole.values, stamps)), 0.0)
     first = queue.take(3)
     assert contents(first) == [(1, [0, 1, 2])]
     assert queue.take(3) is None
@@ -54,9 +61,9 @@ def test_parts_of_a_portion_with_time_stamps_of_its_own_are_never_in_flight_toge
 
 def test_a_shipment_is_filled_with_a_part_that_is_packed_as_one():
     queue = StreamQueue()
-    queue.append(portion(1, range(1000)), 0.0)
-    queue.append(portion(2, range(1000)), 0.0)
-    queue.append(portion(2, [7]), 0.0)
+    put(queue, portion(1, range(1000)), 0.0)
+    put(queue, portion(2, range(1000)), 0.0)
+    put(queue, portion(2, [7]), 0.0)
     first, second = queue.take(1800), queue.take(1800)
     assert [(entry.portion.stream, entry.portion.first, len(entry.portion)) for entry in first.entries] == [
         (1, 0, 1000),
@@ -74,10 +81,10 @@ def test_a_shipment_is_filled_with_a_part_that_is_packed_as_one():
 
 def test_a_stream_in_flight_waits_and_others_pass():
     queue = StreamQueue()
-    queue.append(portion(1, [1, 2]), 0.0)
+    put(queue, portion(1, [1, 2]), 0.0)
     first = queue.take(2)
-    queue.append(portion(1, [3]), 1.0)
-    queue.append(portion(2, [4]), 2.0)
+    put(queue, portion(1, [3]), 1.0)
+    put(queue, portion(2, [4]), 2.0)
     assert (queue.oldest, queue.oldest_ready, queue.samples, queue.ready_samples) == (1.0, 2.0, 2, 1)
     assert contents(queue.take(9)) == [(2, [4])]
     assert queue.take(9) is None
@@ -88,9 +95,9 @@ def test_a_stream_in_flight_waits_and_others_pass():
 
 def test_parts_of_a_portion_larger_than_a_shipment_are_in_flight_at_once_and_the_next_portion_waits():
     queue = StreamQueue()
-    queue.append(portion(1, [1, 2, 3, 4, 5]), 0.0)
-    queue.append(portion(1, [6, 7, 8, 9, 10]), 1.0)
-    queue.append(portion(2, [11]), 2.0)
+    put(queue, portion(1, [1, 2, 3, 4, 5]), 0.0)
+    put(queue, portion(1, [6, 7, 8, 9, 10]), 1.0)
+    put(queue, portion(2, [11]), 2.0)
     parts = [queue.take(2), queue.take(2), queue.take(2)]
     assert [contents(part) for part in parts] == [[(1, [1, 2])], [(1, [3, 4])], [(1, [5]), (2, [11])]]
     assert (queue.take(2), queue.samples, queue.ready_samples) == (None, 5, 0)
@@ -103,10 +110,11 @@ def test_parts_of_a_portion_larger_than_a_shipment_are_in_flight_at_once_and_the
 
 
 def test_the_rest_of_a_divided_portion_can_be_dropped():
-    queue = StreamQueue(max_memory=portion(1, [0, 0, 0]).memory)
-    queue.append(portion(1, [1, 2, 3]), 0.0)
+    queue = StreamQueue()
+    put(queue, portion(1, [1, 2, 3]))
     part = queue.take(1)
-    assert queue.append(portion(1, [4, 5, 6]), 1.0) == 2
+    put(queue, portion(1, [4, 5, 6]))
+    assert queue.drop_oldest().portion.values.tolist() == [2, 3]
     assert queue.take(9) is None
     queue.done(part)
     assert contents(queue.take(9)) == [(1, [4, 5, 6])]
@@ -114,61 +122,55 @@ def test_the_rest_of_a_divided_portion_can_be_dropped():
 
 def test_a_portion_that_does_not_fit_any_more_is_left_whole():
     queue = StreamQueue()
-    queue.append(portion(1, [1]), 0.0)
-    queue.append(portion(2, [2, 3]), 0.0)
+    put(queue, portion(1, [1]), 0.0)
+    put(queue, portion(2, [2, 3]), 0.0)
     assert contents(queue.take(2)) == [(1, [1])]
     assert contents(queue.take(2)) == [(2, [2, 3])]
 
 
-def test_beyond_its_memory_the_oldest_portions_are_dropped():
-    queue = StreamQueue(max_memory=3 * portion(1, [0]).memory)
-    dropped = [queue.append(portion(stream, [stream]), float(stream)) for stream in range(1, 6)]
-    assert dropped == [0, 0, 0, 1, 1]
-    assert contents(queue.take(9)) == [(3, [3]), (4, [4]), (5, [5])]
-
-
 def test_the_oldest_is_dropped_even_when_its_stream_is_in_flight():
-    queue = StreamQueue(max_memory=2 * portion(1, [0]).memory)
-    queue.append(portion(1, [1]), 0.0)
+    queue = StreamQueue()
+    put(queue, portion(1, [1]))
     shipment = queue.take(9)
     for stream, value in ((1, 2), (2, 3), (1, 4)):
-        queue.append(portion(stream, [value]), 0.0)
+        put(queue, portion(stream, [value]))
+    assert queue.drop_oldest().portion.values.tolist() == [2]
     queue.done(shipment)
     assert contents(queue.take(9)) == [(2, [3]), (1, [4])]
+    assert queue.drop_oldest() is None
 
 
-def test_a_portion_larger_than_the_memory_is_dropped_itself():
-    queue = StreamQueue(max_memory=100)
-    assert queue.append(portion(1, [1, 2]), 0.0) == 2
-    assert (queue.samples, queue.ready_samples, queue.memory, queue.oldest) == (0, 0, 0, None)
+def test_a_stream_is_in_the_queue_while_something_of_it_is_pending_or_in_flight():
+    queue = StreamQueue()
+    assert 1 not in queue
+    put(queue, portion(1, [1]))
+    assert 1 in queue
+    shipment = queue.take(9)
+    assert 1 in queue
+    queue.done(shipment)
+    assert 1 not in queue
 
 
-def test_adopted_entries_come_before_what_was_pending():
-    old, new = StreamQueue(), StreamQueue()
-    old.append(portion(1, [1]), 0.0)
-    old.append(portion(2, [2]), 1.0)
-    new.append(portion(1, [3]), 5.0)
-    assert new.prepend(old.drain()) == 0
-    assert new.oldest == 0.0
-    assert contents(new.take(9)) == [(1, [1]), (2, [2]), (1, [3])]
-    assert old.take(9) is None
-    assert (old.samples, old.memory) == (0, 0)
-
-
-def test_sixty_seconds_at_200_000_samples_a_second_fit_into_the_default_memory():
-    per_batch = portion(1, [0.0] * 1000)
-    assert 60 * 200 * per_batch.memory < DEFAULT_MEMORY / 2
-    assert 60 * 2000 * portion(1, [0.0] * 100).memory < DEFAULT_MEMORY
+def test_one_that_waits_for_ever_does_not_make_the_queue_grow():
+    queue = StreamQueue()
+    put(queue, portion(1, [1]))
+    stuck = queue.take(9)
+    put(queue, portion(1, [2]))
+    for _ in range(5000):
+        put(queue, portion(2, [3]))
+        queue.done(queue.take(9))
+    assert len(queue._arrivals) < 200
+    assert queue.oldest == 0.0
+    queue.done(stuck)
+    assert contents(queue.take(9)) == [(1, [2])]
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Appends, takes and settles in any order, beside a model of where every sample is."""
-
-    max_portions = 1000
+    """Appends, takes, drops and settles in any order, beside a model of where every sample is."""
 
     def __init__(self):
         super().__init__()
-        self.queue = StreamQueue(max_memory=self.max_portions * portion(0, [0, 0]).memory)
+        self.queue = StreamQueue()
         self.count = self.dropped = 0
         self.appended = defaultdict(list)
         self.delivered = defaultdict(list)  # (stream, series) → values
@@ -180,7 +182,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.count += size
         for index, value in enumerate(values):
             self.appended[stream, index].append(value)
-        self.dropped += self.queue.append(portion(stream, values), float(self.count))
+        if values:
+            put(self.queue, portion(stream, values), float(self.count))
 
     @rule(max_samples=st.integers(1, 7))
     def take(self, max_samples):
@@ -199,7 +202,16 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.in_flight)
     @rule()
     def move_everything_out_and_in(self):
-        self.dropped += self.queue.prepend(self.queue.drain())
+        for entry in self.queue.drain():
+            self.queue.append(entry)
+
+    @precondition(lambda self: self.count % 3 == 0)
+    @rule()
+    def drop(self):
+        oldest = self.queue.oldest
+        entry = self.queue.drop_oldest()
+        assert (entry.since if entry else None) == oldest
+        self.dropped += len(entry.portion) if entry else 0
 
     @invariant()
     def counts_are_those_of_the_model(self):
@@ -248,15 +260,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.done(shipment)
 
 
-class SmallQueueMachine(QueueMachine):
-    max_portions = 4
-
-
 def samples_of(pending):
     return sum(len(entry.portion) for entries in pending.values() for entry in entries)
 
 
-TestEverySampleIsDeliveredOnceAndInOrder = QueueMachine.TestCase
-TestEverySampleIsDeliveredOnceAndInOrderOrCountedAsDropped = SmallQueueMachine.TestCase
-for machine in (QueueMachine, SmallQueueMachine):
-    machine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestEverySampleIsDeliveredOnceAndInOrderOrDropped = QueueMachine.TestCase
+QueueMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -1,0 +1,107 @@
+"""What the API and the remote write page say about receivers: each queue's state in a word, and sums over all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
+
+
+class DeliveryState(StrEnum):
+    """How a receiver's queue is doing. The first that holds, from the last to the first."""
+
+    IDLE = "idle"  # nothing was sent yet, and nothing waits
+    DELIVERING = "delivering"
+    BEHIND = "behind"  # the receiver takes samples, but some have waited too long
+    REJECTING = "rejecting"  # the last request was refused for good
+    FAILING = "failing"  # the last attempt failed and will be made again
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All queues together. Samples unless stated otherwise; the fields mean what those of ``QueueStatus`` mean."""
+
+    pending_samples: int
+    in_flight_samples: int
+    pending_bytes: int
+    attempted: int
+    sent: int
+    failed: int
+    retried: int
+    dropped: dict[str, int]
+    bytes_sent: int
+    buffered_samples: int
+    """Waiting on disk only."""
+    buffer_bytes: int
+    histograms: KindStatus
+    exemplars: KindStatus
+    metadata: KindStatus
+
+
+def delivery_state(queue: QueueStatus) -> DeliveryState:
+    """The state of one queue."""
+    if queue.failing_for:
+        return DeliveryState.FAILING
+    if queue.last_error:
+        return DeliveryState.REJECTING
+    age = oldest_age(queue)
+    if age > 2 * queue.batch_send_deadline + 10:
+        return DeliveryState.BEHIND
+    return DeliveryState.DELIVERING if queue.attempted or age else DeliveryState.IDLE
+
+
+def oldest_age(queue: QueueStatus) -> float:
+    """Seconds that the oldest sample in memory or on disk has waited; 0 when nothing is waiting."""
+    return max(queue.oldest_pending_age, queue.buffer.oldest_age if queue.buffer else 0.0)
+
+
+def totals(queues: Iterable[QueueStatus]) -> Totals:
+    """The sums over ``queues``."""
+    queues = tuple(queues)
+    buffers = [queue.buffer for queue in queues if queue.buffer is not None]
+    return Totals(
+        pending_samples=sum(queue.pending_samples for queue in queues),
+        in_flight_samples=sum(queue.in_flight_samples for queue in queues),
+        pending_bytes=sum(queue.pending_bytes for queue in queues),
+        attempted=sum(queue.attempted for queue in queues),
+        sent=sum(queue.sent for queue in queues),
+        failed=sum(queue.failed for queue in queues),
+        retried=sum(queue.retried for queue in queues),
+        dropped=_sum_by_reason(queue.dropped for queue in queues),
+        bytes_sent=sum(queue.bytes_sent for queue in queues),
+        buffered_samples=sum(buffer.samples for buffer in buffers),
+        buffer_bytes=sum(buffer.bytes for buffer in buffers),
+        histograms=_sum_of_kind(queue.histograms for queue in queues),
+        exemplars=_sum_of_kind(queue.exemplars for queue in queues),
+        metadata=_sum_of_kind(queue.metadata for queue in queues),
+    )
+
+
+def remote_write_answer(status: RemoteWriteStatus) -> dict[str, object]:
+    """The data of ``/api/v1/status/remote_write``: the status, the state of each queue, and ``totals``."""
+    answer: dict[str, object] = msgspec.to_builtins(status)
+    answer["queues"] = [msgspec.to_builtins(queue) | {"state": delivery_state(queue)} for queue in status.queues]
+    answer["totals"] = totals(status.queues)
+    return answer
+
+
+def _sum_of_kind(statuses: Iterable[KindStatus]) -> KindStatus:
+    statuses = tuple(statuses)
+    return KindStatus(
+        pending=sum(status.pending for status in statuses),
+        attempted=sum(status.attempted for status in statuses),
+        sent=sum(status.sent for status in statuses),
+        failed=sum(status.failed for status in statuses),
+        retried=sum(status.retried for status in statuses),
+        dropped=_sum_by_reason(status.dropped for status in statuses),
+    )
+
+
+def _sum_by_reason(dropped: Iterable[dict[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for reasons in dropped:
+        sums.update(reasons)
+    return dict(sums)

@@ -1,0 +1,407 @@
+"""What of a queue is on disk: records in segments, and which of them are settled."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Container, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from promscout.write.frame import in_frames
+from promscout.write.ledger import Ledger
+from promscout.write.record import KINDS, DamagedError, Record, Rows, Templates
+from promscout.write.segment import SUFFIX, Extent, SegmentFile, SegmentWriter
+from promscout.write.settled import NOTHING, Settled, SettledFile, sync_directory
+from promscout.write.status import Kind
+
+_TRANSIENT: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What waits in a journal that was opened."""
+
+    records: int
+    streams: dict[int, int]
+    """Stream → records that wait."""
+    kinds: dict[Kind, int]
+    """Samples, histograms and exemplars that wait."""
+    next_number: int
+    """Higher than every number that the journal has or had."""
+    oldest_ms: int | None
+    """When the oldest record came that waits."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """What is gone for good without having been settled."""
+
+    streams: dict[int, int]
+    """Stream → records."""
+    kinds: dict[Kind, int]
+    """Samples, histograms and exemplars."""
+
+
+class _Segment(msgspec.Struct, eq=False):
+    path: Path
+    ledger: Ledger
+    size: int
+
+
+class Journal:
+    """Records that survive the process, in order of their numbers, until they are settled.
+
+    What ``append`` was given is on disk when it returns, and is read again, by this process or the next one, until it
+    is settled, trimmed or damaged. What is settled is not read again by this process, and after ``commit`` not by the
+    next one. Damaged bytes cost the records in them, and those whose template was in them, no others.
+
+    All methods block, and one thread at a time may use the journal. In memory it has some 22 bytes a record.
+    """
+
+    def __init__(self, directory: Path, *, segment_bytes: int = 16 << 20) -> None:
+        self.directory = directory
+        self._segment_bytes = segment_bytes
+        self._templates = Templates()
+        self._segments: list[_Segment] = []
+        self._writer: SegmentWriter | None = None
+        self._reader: SegmentFile | None = None
+        self._decoded: tuple[Path, int, list[Record | None]] | None = None
+        self._settled = SettledFile(directory)
+        self._sequence = 0
+        self._last = 0
+        self._damage: list[Extent] = []
+        self._known_damage: set[Extent] = set()
+        self._lost = _Count()
+
+    def open(self) -> tuple[Backlog, list[Extent]]:
+        """Make the directory if it is missing and look at what is in it; what waits, and what was skipped.
+
+        Of the contents no error comes: what is damaged is skipped. A damaged end of a segment is cut off.
+
+        Raises:
+            OSError: when the directory cannot be made or listed.
+        """
+        self.close()
+        self._segments.clear()
+        self.damage()
+        self._make_directory()
+        paths = sorted(path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.stem.isdecimal())
+        self._sequence = int(paths[-1].stem) if paths else 0
+        settled = self._read_settled()
+        oldest = None
+        last = 0
+        for path in paths:
+            segment, since = self._scanned(path, last, settled)
+            if segment is not None:
+                self._segments.append(segment)
+                last = segment.ledger.last
+                oldest = oldest if since is None else since if oldest is None else min(oldest, since)
+        self._last = max(settled.high, last)
+        waiting = _Count()
+        for segment in self._segments:
+            waiting.add(segment.ledger.waiting())
+        return Backlog(waiting.records, waiting.streams, waiting.kinds, self._last + 1, oldest), self.damage()[0]
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write records, whose numbers ascend and are higher than all before; they are on disk when this returns.
+
+        A directory or a segment that has been removed is made anew; what was in it is ``damage``.
+
+        Raises:
+            OSError: when that cannot be done; the journal is as before, and the same call may be made again.
+        """
+        if not records:
+            return
+        self._look_for_writer()
+        opened: list[SegmentWriter] = []
+        written: list[tuple[SegmentWriter, int, Rows]] = []
+        writer = self._writer
+        try:
+            for part in in_frames(records):
+                if writer is None or writer.is_full(self._segment_bytes):
+                    writer = self._new_writer()
+                    opened.append(writer)
+                written.append((writer, *writer.write(part)))
+            for one in dict.fromkeys(writer for writer, *_ in written):
+                one.sync()
+            if opened:
+                sync_directory(self.directory)
+        except BaseException:
+            self._undo(opened)
+            raise
+        self._accept(written, opened)
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """These records need not be read again; those that are not in the journal are ignored."""
+        array = np.unique(np.fromiter(numbers, dtype=np.int64))
+        if len(array):
+            for segment in self._segments:
+                segment.ledger.settle(array)
+
+    def commit(self) -> None:
+        """Make durable what is settled, and remove segments in which everything is.
+
+        Raises:
+            OSError: when that cannot be done; what was not done is done at the next call.
+        """
+        spent = [segment for segment in self._segments if not segment.ledger.unsettled]
+        if len(spent) < len(self._segments):
+            # The one that is written stays for what comes next, while there are others.
+            spent = [segment for segment in spent if self._writer is None or segment.path != self._writer.path]
+        for segment in spent:
+            self._remove(segment)
+        ranges = [segment.ledger.settled_ranges() for segment in self._segments]
+        self._make_directory()
+        self._settled.write(Settled(self._last, np.concatenate(ranges) if ranges else NOTHING.ranges))
+
+    def read(self, after: int, held: Container[int], max_bytes: int) -> tuple[list[Record], int]:
+        """Unsettled records with a number above ``after`` that are not in ``held``, oldest first.
+
+        They take about ``max_bytes`` of memory; it is at least one if there is one. The number is that up to which
+        the journal has been looked through. What cannot be read is skipped and is ``damage``.
+
+        Raises:
+            OSError: when files cannot be opened at present, because there are too many; nothing is skipped then.
+        """
+        found: list[Record] = []
+        room = max_bytes
+        for segment in list(self._segments):
+            ledger = segment.ledger
+            while (row := ledger.next_row(after)) is not None:
+                rows = ledger.rows_of(ledger.frame_of(row))
+                wanted = {number for number, *_ in ledger.waiting(rows) if number > after and number not in held}
+                for record in self._frame(segment, rows) if wanted else ():
+                    if record is None or record.number not in wanted:
+                        continue
+                    found.append(record)
+                    room -= record.portion.memory
+                    if room <= 0:
+                        return found, record.number
+                after = int(ledger.numbers[rows.stop - 1])
+                self._decoded = None
+        return found, max(after, self._last)
+
+    def trim(self, max_bytes: int, oldest_ms: int, held: Container[int]) -> Lost:
+        """Remove the oldest segments while all have more than ``max_bytes``, and those that are older than allowed.
+
+        A segment is as old as its newest record. What is lost is what was not settled and is not in ``held``.
+
+        Raises:
+            OSError: when a segment cannot be removed; it stays, and nothing was lost.
+        """
+        lost = _Count()
+        for segment in list(self._segments):
+            if self.bytes <= max_bytes and segment.ledger.newest_ms >= oldest_ms:
+                continue
+            try:
+                self._remove(segment)
+            except OSError:
+                if lost.records:
+                    break
+                raise
+            lost.add(row for row in segment.ledger.waiting() if row[0] not in held)
+        return Lost(lost.streams, lost.kinds)
+
+    def damage(self) -> tuple[list[Extent], Lost]:
+        """What was skipped since the last call, and the unsettled records that were in it, as far as they are known."""
+        extents, self._damage = self._damage, []
+        lost, self._lost = self._lost, _Count()
+        return extents, Lost(lost.streams, lost.kinds)
+
+    def rotate(self) -> None:
+        """Write the next records to a new segment."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def closed(self) -> list[Path]:
+        """The segments that are not written any more, oldest first. ``SegmentFile.records`` reads one."""
+        active = self._writer and self._writer.path
+        return [segment.path for segment in self._segments if segment.path != active]
+
+    def remove(self, path: Path) -> None:
+        """Remove a segment with all that is in it.
+
+        Raises:
+            OSError: when that cannot be done.
+        """
+        for segment in [segment for segment in self._segments if segment.path == path]:
+            self._remove(segment)
+
+    @property
+    def bytes(self) -> int:
+        """Of all segments."""
+        return sum(segment.size for segment in self._segments)
+
+    @property
+    def segments(self) -> int:
+        """How many there are."""
+        return len(self._segments)
+
+    def close(self) -> None:
+        """Close all files. What is settled since the last ``commit`` is forgotten."""
+        self.rotate()
+        self._close_reader()
+
+    def _make_directory(self) -> None:
+        if not self.directory.is_dir():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            sync_directory(self.directory.parent)
+
+    def _read_settled(self) -> Settled:
+        try:
+            settled, skipped = self._settled.read()
+        except OSError as error:
+            self._report([Extent(self._settled.path, 0, 0, _reason(error))])
+            return NOTHING
+        if skipped:
+            self._report([Extent(self._settled.path, 0, skipped, "checksum")])
+        return settled
+
+    def _scanned(self, path: Path, last: int, settled: Settled) -> tuple[_Segment | None, int | None]:
+        """A segment as found, and when its oldest unsettled record came; None where nothing of it can be read."""
+        ledger, oldest = Ledger(last), None
+        try:
+            with SegmentFile(path, self._templates) as file:
+                for found in file.scan():
+                    done = ledger.add(found.offset, found.rows, settled.covers(found.rows["number"]))
+                    since = found.rows["since"][~done]
+                    if len(since):
+                        oldest = min(int(since.min()), oldest if oldest is not None else int(since[0]))
+                size = file.size
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                raise
+            self._report([Extent(path, 0, 0, _reason(error))])
+            return None, None
+        self._report(file.damage)
+        if file.damage and file.damage[-1].stop == size:
+            with suppress(OSError):
+                size = self._without_end(path, file.damage[-1].start)
+        return (_Segment(path, ledger, size) if size else None), oldest
+
+    @staticmethod
+    def _without_end(path: Path, size: int) -> int:
+        """Cut a damaged end off, or remove what is nothing else; the new size."""
+        if size:
+            os.truncate(path, size)
+        else:
+            path.unlink()
+        return size
+
+    def _look_for_writer(self) -> None:
+        """Notice when files were removed, and forget what was in them."""
+        if self._writer is None or self._writer.is_there():
+            return
+        self.rotate()
+        for segment in self._segments:
+            if not segment.path.exists():
+                self._lose_all(segment, "removed")
+
+    def _new_writer(self) -> SegmentWriter:
+        self._make_directory()
+        self._sequence += 1
+        return SegmentWriter(self.directory / f"{self._sequence:08}{SUFFIX}", self._templates)
+
+    def _undo(self, opened: Sequence[SegmentWriter]) -> None:
+        """Nothing was appended: what is written begins a new segment, whatever became of the bytes in this one."""
+        for writer in opened:
+            writer.discard()
+        if self._writer is not None:
+            self._writer.cut(self._segments[-1].size)
+            self._writer = None
+
+    def _accept(self, written: Sequence[tuple[SegmentWriter, int, Rows]], opened: Sequence[SegmentWriter]) -> None:
+        for writer, offset, rows in written:
+            if not self._segments or self._segments[-1].path != writer.path:
+                self._segments.append(_Segment(writer.path, Ledger(self._last), 0))
+            segment = self._segments[-1]
+            segment.ledger.add(offset, rows)
+            segment.size = writer.size
+            self._last = segment.ledger.last
+        for writer in opened:
+            self.rotate()
+            self._writer = writer
+
+    def _remove(self, segment: _Segment) -> None:
+        segment.path.unlink(missing_ok=True)
+        self._segments.remove(segment)
+        if self._writer is not None and self._writer.path == segment.path:
+            self.rotate()
+        if self._reader is not None and self._reader.path == segment.path:
+            self._close_reader()
+
+    def _frame(self, segment: _Segment, rows: range) -> Sequence[Record | None]:
+        """The records with these rows; what cannot be read is lost."""
+        ledger = segment.ledger
+        offset = ledger.frames[ledger.frame_of(rows.start)]
+        if self._decoded is not None and self._decoded[:2] == (segment.path, offset):
+            return self._decoded[2]
+        try:
+            records = self._open_reader(segment).frame(offset, ledger.frames)
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                raise
+            self._lose_all(segment, _reason(error))
+            return ()
+        except DamagedError:
+            records = []
+        self._report(self._reader.damage if self._reader else ())
+        numbers = ledger.numbers[rows.start : rows.stop].tolist()
+        read = {record.number for record in records if record is not None}
+        self._lose(ledger, rows, [number for number in numbers if number not in read])
+        self._decoded = segment.path, offset, records
+        return records
+
+    def _open_reader(self, segment: _Segment) -> SegmentFile:
+        if self._reader is None or self._reader.path != segment.path:
+            self._close_reader()
+            self._reader = SegmentFile(segment.path, self._templates)
+        return self._reader
+
+    def _close_reader(self) -> None:
+        self._decoded = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _lose_all(self, segment: _Segment, reason: str) -> None:
+        self._report([Extent(segment.path, 0, segment.size, reason)])
+        self._lose(segment.ledger, range(len(segment.ledger)), segment.ledger.numbers.tolist())
+
+    def _lose(self, ledger: Ledger, rows: range, numbers: Sequence[int]) -> None:
+        """These records will never be read: they are settled, and counted if they were not."""
+        if numbers:
+            gone = set(numbers)
+            self._lost.add(row for row in ledger.waiting(rows) if row[0] in gone)
+            ledger.settle(np.array(numbers, dtype=np.int64))
+
+    def _report(self, extents: Iterable[Extent]) -> None:
+        """Remember what was skipped, each place once."""
+        for extent in extents:
+            if extent not in self._known_damage:
+                self._known_damage.add(extent)
+                self._damage.append(extent)
+
+
+class _Count:
+    """Counts records by stream, and what is in them by kind."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.streams: dict[int, int] = {}
+        self.kinds: dict[Kind, int] = {}
+
+    def add(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        """Count rows of a ledger."""
+        for _, stream, kind, count in rows:
+            self.records += 1
+            self.streams[stream] = self.streams.get(stream, 0) + 1
+            self.kinds[KINDS[kind]] = self.kinds.get(KINDS[kind], 0) + count
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
