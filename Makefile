@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape clean
+.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape bench-delivery bench-drain clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ bench-relabel: install peers  ## target groups to targets: time, memory, and Pro
 
 bench-scrape: install peers  ## scraping and delivery, promscout, Prometheus and vmagent (ARGS='--scenario many --runs 3')
 	@$(BIN)/python benchmarks/scrape.py $(ARGS)
+
+bench-delivery: install  ## remote write alone, on the samples of bench-scrape (ARGS='--runs 3')
+	@$(BIN)/python benchmarks/delivery.py $(ARGS)
+
+bench-drain: install peers  ## a backlog on disk, delivered by promscout and vmagent (ARGS='--backlog 20')
+	@$(BIN)/python benchmarks/drain.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

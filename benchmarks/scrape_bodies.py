@@ -33,16 +33,28 @@ def answers(samples: int, versions: int) -> Iterator[bytes]:
         yield _head(len(body)) + body
 
 
+def series_labels(samples: int) -> Iterator[dict[str, str]]:
+    """The labels of each series as a target exposes it, its name among them."""
+    for index in range(samples):
+        counter, series = divmod(index, SERIES_PER_COUNTER)
+        handler, code = divmod(series, len(_CODES))
+        yield {
+            "__name__": f"{PREFIX}http_requests_{counter:02}_total",
+            "handler": f"/api/v1/items/{handler:02}",
+            "method": "get",
+            "code": _CODES[code],
+        }
+
+
 def _texts(samples: int) -> tuple[list[str], list[str]]:
     """What stands before each sample, metadata for every counter's first; and each series as it is exposed."""
     heads, names = [], []
-    for index in range(samples):
+    for index, labels in enumerate(series_labels(samples)):
         counter, series = divmod(index, SERIES_PER_COUNTER)
-        name = f"{PREFIX}http_requests_{counter:02}_total"
+        name = labels.pop("__name__")
         metadata = f"# HELP {name} Requests that handler group {counter} has answered.\n# TYPE {name} counter\n"
         heads.append("" if series else metadata)
-        handler, code = divmod(series, len(_CODES))
-        names.append(f'{name}{{handler="/api/v1/items/{handler:02}",method="get",code="{_CODES[code]}"}}')
+        names.append("{}{{{}}}".format(name, ",".join(f'{label}="{value}"' for label, value in labels.items())))
     return heads, names
 
 

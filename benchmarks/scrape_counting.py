@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 # The sample at the end of most TimeSeries messages: field 2, its size; value: field 1; timestamp: field 2, 6 bytes.
-_SAMPLE_HEAD: Final = b"\x12\x10\x09"
-_SAMPLE_SIZE: Final = 18
+SAMPLE_HEAD: Final = b"\x12\x10\x09"
+SAMPLE_SIZE: Final = 18
 _VALUE_AT: Final = -15  # counted from the end
-_TIMESTAMP_AT: Final = -6
+TIMESTAMP_AT: Final = -6
 
 _BYTES: Final = 2  # the wire type of fields with a size
 _WIDTHS: Final = {1: 8, 5: 4}  # the fixed ones
@@ -59,17 +59,17 @@ class Counting:
         known, at, end, samples = self._known, 0, len(message), 0
         while at < end:
             tag = message[at]
-            size, start = _varint(message, at + 1)
+            size, start = varint(message, at + 1)
             at = start + size
             if tag != 0x0A:  # not a time series: metadata
                 continue
-            labels = message[start : at - _SAMPLE_SIZE]
+            labels = message[start : at - SAMPLE_SIZE]
             series = known.get(labels)
-            if series is None or not message.startswith(_SAMPLE_HEAD, at - _SAMPLE_SIZE):
+            if series is None or not message.startswith(SAMPLE_HEAD, at - SAMPLE_SIZE):
                 samples += self._take_apart(message[start:at])
                 continue
             samples += 1
-            stamp = message[at + _TIMESTAMP_AT : at]
+            stamp = message[at + TIMESTAMP_AT : at]
             if series.exposed:
                 series.stamps[stamp] += 1
             else:
@@ -81,7 +81,7 @@ class Counting:
         labels: list[bytes] = []
         samples: list[bytes] = []
         size = 0
-        for number, start, end in _fields(message):
+        for number, start, end in fields(message):
             if number == 1:
                 labels.append(message[start:end])
                 size = end
@@ -92,7 +92,7 @@ class Counting:
         if series is None:
             series = self._known[encoded] = self._counted(dict(map(_label, labels)))
         for sample in samples:
-            found = {number: sample[start:end] for number, start, end in _fields(sample)}
+            found = {number: sample[start:end] for number, start, end in fields(sample)}
             if series.exposed:
                 series.stamps[found[2]] += 1
             else:
@@ -112,15 +112,15 @@ class Counting:
 
 def timestamp(encoded: bytes) -> int:
     """Milliseconds since the epoch."""
-    return _varint(encoded, 0)[0]
+    return varint(encoded, 0)[0]
 
 
 def _label(message: bytes) -> tuple[str, str]:
-    found = {number: message[start:end].decode() for number, start, end in _fields(message)}
+    found = {number: message[start:end].decode() for number, start, end in fields(message)}
     return found[1], found.get(2, "")
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def varint(message: bytes, at: int) -> tuple[int, int]:
     """The number that starts at ``at``, and where it ends."""
     value = message[at]
     if value < 0x80:
@@ -135,16 +135,16 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             return value, at + 1
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int, int]]:
+def fields(message: bytes) -> Iterator[tuple[int, int, int]]:
     """Each field: its number, where its content starts and ends."""
     at = 0
     while at < len(message):
-        tag, start = _varint(message, at)
+        tag, start = varint(message, at)
         if tag & 7 == _BYTES:
-            size, start = _varint(message, start)
+            size, start = varint(message, start)
             at = start + size
         elif tag & 7 in _WIDTHS:
             at = start + _WIDTHS[tag & 7]
         else:
-            at = _varint(message, start)[1]
+            at = varint(message, start)[1]
         yield tag >> 3, start, at

@@ -7,9 +7,11 @@ the epoch.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ import cramjam
 import msgspec
 from scrape_bodies import PREFIX
 from scrape_counting import Counting, timestamp
+from scrape_flow import Arrival, Flow
 from scrape_slots import missed_slots
 from talk import answer_commands
 
@@ -48,6 +51,28 @@ class Count(msgspec.Struct, frozen=True, tag="count"):
     last: int
 
 
+class Divide(msgspec.Struct, frozen=True, tag="divide"):
+    """When did which samples come: those from before ``moment``, in milliseconds since the epoch, and the others?"""
+
+    moment: int
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """How much came so far? It is not counted."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The bytes of all bodies."""
+
+    request_bytes: int
+
+
+class Divided(msgspec.Struct, frozen=True):
+    """Every request, in order. Their times are those of ``time.monotonic``."""
+
+    arrivals: list[Arrival]
+
+
 class Counted(msgspec.Struct, frozen=True):
     """What came: requests, their bytes and samples between two times.
 
@@ -64,6 +89,9 @@ class Counted(msgspec.Struct, frozen=True):
     durations: list[float] = []
 
 
+Command = Reset | Count | Divide | Look
+
+
 class Sink:
     """Bodies in the order of their arrival."""
 
@@ -76,21 +104,35 @@ class Sink:
         self._arrivals.append((time.monotonic(), len(body)))
         self._bodies.write(body)
 
-    def answer(self, command: Reset | Count) -> Counted:
+    def answer(self, command: Command) -> msgspec.Struct:
         """Carry out one command."""
-        if isinstance(command, Count):
-            return self._count(command)
+        match command:
+            case Count():
+                return self._count(command)
+            case Divide():
+                return self._divide(command)
+            case Look():
+                return Seen(sum(size for _, size in self._arrivals))
         self._arrivals.clear()
         self._bodies.seek(0)
         self._bodies.truncate()
         return Counted()
 
+    def _messages(self) -> Iterator[tuple[float, int, bytes]]:
+        """When each came, the size of its body, and its message."""
+        self._bodies.seek(0)
+        for arrival, size in self._arrivals:
+            yield arrival, size, cramjam.snappy.decompress_raw(self._bodies.read(size)).read()
+
+    def _divide(self, wanted: Divide) -> Divided:
+        flow = Flow(wanted.moment)
+        return Divided([flow.arrival(arrival, message) for arrival, _, message in self._messages()])
+
     def _count(self, wanted: Count) -> Counted:
         counting = Counting(PREFIX)
         requests = request_bytes = samples = 0
-        self._bodies.seek(0)
-        for arrival, size in self._arrivals:
-            found = counting.add(cramjam.snappy.decompress_raw(self._bodies.read(size)).read())
+        for arrival, size, message in self._messages():
+            found = counting.add(message)
             if wanted.since <= arrival < wanted.until:
                 requests += 1
                 request_bytes += size
@@ -132,10 +174,14 @@ class _Inside(dict[bytes, bool]):
 
 
 class Connection(asyncio.Protocol):
-    """A connection to ``sink``. Bodies need a Content-Length, as all senders of remote write give it."""
+    """A connection to ``sink``. Bodies need a Content-Length, as all senders of remote write give it.
 
-    def __init__(self, sink: Sink) -> None:
+    The answer to each comes ``answers_after`` seconds later.
+    """
+
+    def __init__(self, sink: Sink, answers_after: float) -> None:
         self._sink = sink
+        self._answers_after = answers_after
         self._received = bytearray()
         self._wanted = 0  # bytes of the body under way; 0: a head
 
@@ -151,7 +197,10 @@ class Connection(asyncio.Protocol):
             self._sink.keep(bytes(self._received[: self._wanted]))
             del self._received[: self._wanted]
             self._wanted = 0
-            self._transport.write(_ANSWER)
+            if self._answers_after:
+                asyncio.get_running_loop().call_later(self._answers_after, self._transport.write, _ANSWER)
+            else:
+                self._transport.write(_ANSWER)
 
     def _head(self) -> bool:
         """Take a request's head, if it is whole."""
@@ -170,13 +219,18 @@ class Connection(asyncio.Protocol):
         return bool(self._wanted)
 
 
-async def _run() -> None:
+async def _run(port: int, answers_after: float) -> None:
     sink = Sink(Path("bodies"))
-    server = await asyncio.get_running_loop().create_server(partial(Connection, sink), "127.0.0.1", 0)
+    connection = partial(Connection, sink, answers_after)
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", port)
     ready = Ready(server.sockets[0].getsockname()[1])
-    await answer_commands(ready, msgspec.json.Decoder(Reset | Count), sink.answer)
+    await answer_commands(ready, msgspec.json.Decoder(Command), sink.answer)
 
 
 if __name__ == "__main__":
     gc.disable()  # millions of label sets to look through, and nothing that forms cycles
-    asyncio.run(_run())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0: one that is free")
+    parser.add_argument("--answers-after", type=float, default=0.0, help="seconds")
+    options = parser.parse_args()
+    asyncio.run(_run(options.port, options.answers_after))

@@ -8,6 +8,7 @@ from peers.node_exporter import NodeExporter
 from peers.process import PeerError, PeerProcess, find_peers, free_loopback_port, running
 from peers.prometheus import Prometheus
 from peers.promtool import promtool_accepts, promtool_check
+from peers.strict_receiver import StrictReceiver
 from peers.victoria_metrics import VictoriaMetrics
 from peers.vmagent import VMAgent
 
@@ -17,6 +18,7 @@ __all__ = [
     "PeerError",
     "PeerProcess",
     "Prometheus",
+    "StrictReceiver",
     "VMAgent",
     "VictoriaMetrics",
     "find_peers",

@@ -28,6 +28,7 @@ START_LIMIT = 30.0  # seconds; a busy machine with two cores needs a few
 STOP_LIMIT = 10.0  # seconds between SIGTERM and SIGKILL
 ATTEMPTS = 3  # a port can be taken between finding it free and the peer's listening on it
 _POLL = 0.02
+_PASSED_ON = ("PATH", "PYTHONPATH")
 _PORTS = range(20_000, 32_000)  # below the kernel's range for outgoing connections
 
 _running: list[PeerProcess] = []
@@ -78,7 +79,7 @@ class PeerProcess:
 
     program = ""
     ready_path = "/-/ready"
-    environment: ClassVar[dict[str, str]] = {}  # beside PATH, HOME and TZ
+    environment: ClassVar[dict[str, str]] = {}  # beside PATH, PYTHONPATH, HOME and TZ
 
     def __init__(self, programs: Path, directory: Path, *flags: str) -> None:
         self._path = programs / self.program
@@ -108,6 +109,7 @@ class PeerProcess:
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.program}-", dir=self._parent))
         for attempt in range(1, ATTEMPTS + 1):
             self.port = free_loopback_port()
+            (self.directory / "log").unlink(missing_ok=True)
             self._start()
             try:
                 await self._wait_until_ready()
@@ -152,8 +154,25 @@ class PeerProcess:
                 raise PeerError(f"{method} {path} to {self}: {response.status}: {body[:2000]}")
             return body
 
+    def kill(self) -> None:
+        """Ends the process at once, as a crash does. What it has on disk stays."""
+        process = self._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    async def come_back(self) -> None:
+        """Starts again after ``kill`` or an end of its own, on the same port, with the same data and log.
+
+        Raises:
+            PeerError: it does not.
+        """
+        await self._stop()
+        self._start()
+        await self._wait_until_ready()
+
     def _start(self) -> None:
-        with (self.directory / "log").open("wb") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 # pdeathsig survives exec; a session of its own keeps Ctrl-C for pytest.
                 ["setpriv", "--pdeathsig", "KILL", str(self._path), *self.arguments(), *self._flags],
@@ -161,7 +180,12 @@ class PeerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TZ": "UTC", **self.environment},
+                env={
+                    **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                    "HOME": str(self.directory),
+                    "TZ": "UTC",
+                    **self.environment,
+                },
                 start_new_session=True,
             )
         _running.append(self)

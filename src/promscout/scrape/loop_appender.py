@@ -150,7 +150,9 @@ class LoopAppender:
             metrics.duplicate_samples.inc(resolved.duplicates)
         if self._cache is not None:
             self._cache.accept(resolved)
-        batch = resolved.batch if isinstance(resolved.batch.timestamps, int) else self._in_time(resolved.batch)
+        # The times of those that vanish are forgotten with what follows; others may get a later sample by it.
+        vanished = self._may_end(resolved.vanished, timestamp_ms)
+        batch = self._in_time(resolved.batch)
         metrics.samples.inc(resolved.appended - len(resolved.batch) + len(batch))
         if len(batch):
             appender.append(batch)
@@ -158,21 +160,31 @@ class LoopAppender:
             appender.append_histograms(resolved.histograms)
         if resolved.exemplars is not None:
             appender.append_exemplars(resolved.exemplars)
-        if resolved.vanished is not None:
-            appender.append(stale_markers(resolved.vanished, timestamp_ms))
+        self._turn_stale(vanished, timestamp_ms)
 
     def _in_time(self, batch: SampleBatch) -> SampleBatch:
-        """Of samples with time stamps of their own, those that go on in time."""
+        """Those samples that go on in time, which some may not that have, or their series had, times of their own."""
         if self._own_times is None:
+            if isinstance(batch.timestamps, int):
+                return batch
             self._own_times = OwnTimes()
         admitted = self._own_times.admit(batch, self._context.clock.now_ms())
         self._context.metrics.refused(admitted)
         return admitted.batch
 
     def _mark_stale(self, timestamp_ms: int) -> None:
-        series = self._cache.end() if self._cache is not None else None
-        if series is not None:
+        self._turn_stale(self._cache.end() if self._cache is not None else None, timestamp_ms)
+
+    def _turn_stale(self, series: SeriesTable | None, timestamp_ms: int) -> None:
+        series = self._may_end(series, timestamp_ms)
+        if series is not None and len(series):
             self._context.appender.append(stale_markers(series, timestamp_ms))
+
+    def _may_end(self, series: SeriesTable | None, timestamp_ms: int) -> SeriesTable | None:
+        """Without those that have a sample of that time or later."""
+        if series is None or self._own_times is None:
+            return series
+        return self._own_times.may_end(series, timestamp_ms)
 
     def _series(self, options: ScrapeOptions) -> SeriesCache:
         """The series of this target; made when first needed, since most of a large pool waits long."""

@@ -32,9 +32,9 @@ class OwnTimes:
     """Lets each series of one target go on in time only, as a database would.
 
     Guarantees: no series that is in batch after batch gets two samples of the same time, or an earlier one after a
-    later one; none gets one more than ten minutes ahead of the clock; a sample that is exposed again as it was is left
-    out and counts as nothing; while the table of a batch stays the same, no Python object is made per sample. A refused
-    sample harms no other.
+    later one, nor ends before its last sample; none gets one more than ten minutes ahead of the clock; a sample that is
+    exposed again as it was is left out and counts as nothing; while the table of a batch stays the same, no Python
+    object is made per sample. A refused sample harms no other.
 
     Source: prometheus v3.x scrape/scrape.go checkAddError, scrape/target.go timeLimitAppender, tsdb/head_append.go
     memSeries.appendable.
@@ -51,10 +51,10 @@ class OwnTimes:
         self._left_table: SeriesTable | None = None
 
     def admit(self, batch: SampleBatch, now_ms: int) -> Admitted:
-        """What of ``batch``, whose time stamps are an array, is to be sent; the same object when that is all."""
+        """What of ``batch`` is to be sent; the same object when that is all."""
         if batch.series is not self._table:
             self._begin(batch.series)
-        times = np.asarray(batch.timestamps)
+        times = np.broadcast_to(batch.timestamps, len(batch))
         bits = batch.values.view(np.uint64)
         if self._repeats:
             kinds = self._judge_in_turn(batch.series, times, bits, now_ms)
@@ -63,6 +63,18 @@ class OwnTimes:
         new, older, changed, ahead = kinds
         left = batch if new.all() else SampleBatch(self._table_of(new, batch.series), batch.values[new], times[new])
         return Admitted(left, int(older.sum()), int(changed.sum()), int(ahead.sum()))
+
+    def may_end(self, series: SeriesTable, timestamp_ms: int) -> SeriesTable:
+        """Those of ``series`` whose last sample is earlier; the same object when all are.
+
+        Source: prometheus v3.x scrape/scrape.go scrapeLoop.updateStaleMarkers, which ignores markers out of order.
+        """
+        if self._table is None or not (self._times >= timestamp_ms).any():
+            return series
+        known, nothing = self._known(self._table), (NO_TIMESTAMP, 0)
+        encoded = [series.encoded_labels(position) for position in range(len(series))]
+        left = [labels for labels in encoded if known.get(labels, nothing)[0] < timestamp_ms]
+        return series if len(left) == len(encoded) else SeriesTable(series.stream, left)
 
     def _judge(self, times: Timestamps, bits: NDArray[np.uint64], now_ms: int) -> tuple[NDArray[np.bool_], ...]:
         ahead = times > now_ms + _MOST_AHEAD_MS

@@ -82,7 +82,8 @@ class RemoteWriteQueue:
         self._in_flight: dict[Shipment, tuple[Pending, ...]] = {}
         self._sender: Sender | None = None
         self._requests: asyncio.TaskGroup | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
         self._flushing = False
         self._given_way = 0  # of the requests in flight
         self._ending = asyncio.Event()
@@ -245,9 +246,10 @@ class RemoteWriteQueue:
             self._disarm()  # the end of a request dispatches
             return
         when = oldest + self._options.batch_send_deadline
-        if self._timer is None or self._timer.when() > when:
+        # The handle itself does not tell on uvloop, whose handle of a time that has come has no ``when``.
+        if self._timer is None or self._timer_at > when:
             self._disarm()
-            self._timer = asyncio.get_running_loop().call_at(when, self._on_timer)
+            self._timer, self._timer_at = asyncio.get_running_loop().call_at(when, self._on_timer), when
 
     def _disarm(self) -> None:
         if self._timer is not None:

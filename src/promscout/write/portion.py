@@ -14,7 +14,15 @@ from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.metadata import NO_FAMILIES, Families
 from promscout.model.series import Timestamps, Values, encode_varint
 from promscout.write.histograms import encode_exemplar_series, encode_histogram_series
-from promscout.write.packed import MAX_LABELS, PackedSeries
+from promscout.write.messages import (
+    FIRST_TIMESTAMP,
+    LAST_TIMESTAMP,
+    SeriesMessages,
+    encode_stamps,
+    put_stamps,
+    put_values,
+)
+from promscout.write.packed import PackedSeries
 from promscout.write.status import Kind
 
 PACKED_AS_ONE: Final = 250
@@ -32,7 +40,7 @@ class SeriesTemplate:
     about 30 bytes each.
     """
 
-    __slots__ = ("__weakref__", "_packed", "encoded", "families", "offsets", "stream")
+    __slots__ = ("__weakref__", "_asked", "_packed", "encoded", "families", "offsets", "stream")
 
     def __init__(
         self, stream: int, encoded: bytes, offsets: NDArray[np.int64], families: Families = NO_FAMILIES
@@ -42,6 +50,7 @@ class SeriesTemplate:
         self.encoded = encoded
         self.offsets = offsets
         self._packed: dict[tuple[int, int, bool], PackedSeries | None] = {}
+        self._asked: set[tuple[int, int, bool]] = set()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -55,25 +64,26 @@ class SeriesTemplate:
         edges = self.offsets[first : stop + 1].tolist()
         return [self.encoded[start:end] for start, end in pairwise(edges)]
 
-    def packed(self, first: int, count: int, *, own_time: bool, may_pack: bool) -> tuple[PackedSeries | None, int]:
-        """These series packed, and how many of them that was work for.
+    def edges(self, first: int, stop: int) -> NDArray[np.int64]:
+        """Where the label sets of the series from ``first`` up to, not including, ``stop`` start, and the last ends."""
+        return self.offsets[first : stop + 1]
 
-        They are packed when asked for a second time, with ``may_pack`` false at a later time. None before, and where a
-        label set is too large.
-        """
+    def packed(self, first: int, count: int, *, own_time: bool) -> PackedSeries | None:
+        """These series packed, when asked for a second time; None before, and for what cannot be packed."""
         key = first, count, own_time
-        found = self._packed.get(key)
-        if found is not None:
-            return found, 0
-        if key not in self._packed:
-            if len(self._packed) > 2 * len(self) // count + 2:
-                self._packed.clear()  # portions were divided differently before
-            self._packed[key] = None
-            return None, 0
-        if not may_pack or np.diff(self.offsets[first : first + count + 1]).max() > MAX_LABELS:
-            return None, 0
-        found = self._packed[key] = PackedSeries(self.label_sets(first, first + count), own_time=own_time)
-        return found, count
+        if key in self._packed:
+            return self._packed[key]
+        if key in self._asked:
+            self._asked.remove(key)
+            packed = self._packed[key] = PackedSeries.pack(
+                self.encoded, self.edges(first, first + count), own_time=own_time
+            )
+            return packed
+        if len(self._packed) + len(self._asked) > 2 * len(self) // count + 2:
+            self._packed.clear()  # portions were divided differently before
+            self._asked.clear()
+        self._asked.add(key)
+        return None
 
 
 class Portion(msgspec.Struct, frozen=True, eq=False):
@@ -138,8 +148,27 @@ class Portion(msgspec.Struct, frozen=True, eq=False):
             return (self,)
         return tuple(self.part(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))
 
+    @property
+    def has_usual_times(self) -> bool:
+        """Whether the time stamps are of our age, so that their varints have the same size; not without any."""
+        stamps = self.timestamps
+        if isinstance(stamps, int):
+            return FIRST_TIMESTAMP <= stamps <= LAST_TIMESTAMP
+        return bool(len(stamps) and stamps.min() >= FIRST_TIMESTAMP and stamps.max() <= LAST_TIMESTAMP)
+
+    def message(self) -> bytearray:
+        """The ``timeseries`` fields of a write request. Only with usual times."""
+        edges, stamps = self.template.edges(self.first, self.first + len(self)), self.timestamps
+        if isinstance(stamps, int):
+            plain = SeriesMessages(self.template.encoded, edges, encode_varint(stamps))
+        else:
+            plain = SeriesMessages(self.template.encoded, edges)
+            put_stamps(plain.message, 0, plain.places, encode_stamps(stamps))
+        put_values(plain.message, 0, plain.places, self.values)
+        return plain.message
+
     def messages(self) -> Iterator[bytes]:
-        """The ``timeseries`` fields of a write request, in order."""
+        """The ``timeseries`` fields of a write request, in order, one by one, with any times."""
         count, stamps = len(self), self.timestamps
         raw_values = self.values.astype("<f8", copy=False).tobytes()
         times = [stamps] * count if isinstance(stamps, int) else stamps.tolist()

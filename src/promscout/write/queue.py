@@ -127,8 +127,11 @@ class StreamQueue:
                 if not room:
                     break
             heappop(turns)
+            is_second = name in taken
             taken.setdefault(name, stream.ready)
             entries.append(self._take_first(stream, room))
+            # The rest would overtake what is taken before the part: that has all of the stream's series.
+            stream.divided = stream.divided and not is_second
             room -= min(size, room)
             if stream.pending and not stream.in_flight:
                 heappush(again, (stream.pending[0].number, name))

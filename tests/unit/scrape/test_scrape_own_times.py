@@ -155,6 +155,31 @@ async def test_a_series_with_times_of_its_own_turns_stale_only_where_they_are_tr
         assert times == [at for at, _ in recorder.of("up")][:3]
 
 
+def test_only_series_whose_last_sample_is_earlier_may_end():
+    times, series = OwnTimes(), table("a", "b")
+    assert times.may_end(series, 5) is series
+    times.admit(batch(series, (10, 1), (20, 1)), NOW)
+    assert list(times.may_end(table("a", "b", "c"), 20)) == [(("__name__", "a"),), (("__name__", "c"),)]
+    assert list(times.may_end(series, 10)) == []
+    assert times.may_end(series, 21) is series
+
+
+@pytest.mark.parametrize("after", ["c 1\n", "a 1\nb 3\n", 500.0])
+async def test_no_marker_is_earlier_than_the_sample_before_it(clock, after):
+    ahead = EPOCH_MS + 100_000
+    before = f"a 1 {ahead}\nb 1 {EPOCH_MS}\n"
+    recorder = await Scraper(clock, before, after, "c 1\n", track_timestamps_staleness=True).run(2, Ending.REMOVED)
+    for name in ("a", "b"):
+        stamps = [at for at, _ in recorder.of(name)]
+        assert stamps == sorted(stamps)
+    assert values(recorder.of("b"))[-1] is STALE
+
+
+async def test_a_series_gets_no_marker_at_the_scrape_that_gives_it_a_later_time(clock):
+    recorder = await Scraper(clock, "a 1\n", f"a 2 {EPOCH_MS + 100_000}\n").run(2)
+    assert values(recorder.of("a")) == [1, 2]
+
+
 async def test_a_loop_that_takes_over_sends_nothing_twice(clock):
     old = Scraper(clock, f"a 1 {EPOCH_MS}\n")
     new = Scraper(clock, f"a 1 {EPOCH_MS}\n", labels={"__metrics_path__": "/other"})

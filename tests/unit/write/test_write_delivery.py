@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from harness.waiting import until
 from promscout.httpclient.secret import URL
+from promscout.model.clock import SystemClock
 from promscout.model.duration import Duration
 from promscout.write.config import QueueConfig, RemoteWriteConfig
 from promscout.write.delivery import RemoteWriteQueue
@@ -50,6 +52,19 @@ async def test_a_sample_waits_no_longer_than_the_batch_send_deadline(clock):
         queue.append(Target(2).batch(clock.now_ms()))
         await asyncio.sleep(100)
     assert receiver.requests == [(6.0, 0, 2)]
+
+
+@pytest.mark.every_loop
+async def test_a_deadline_that_has_come_is_no_trouble_when_more_samples_come():
+    clock = SystemClock()
+    queue = queue_with(clock, batch_send_deadline=Duration(0.0001), max_samples_per_send=2, min_shards=10)
+    receiver = FakeReceiver()
+    async with running(queue, receiver):
+        await asyncio.sleep(0)
+        queue.append(Target(1).batch(clock.now_ms()))
+        queue.append(Target(2, 5).batch(clock.now_ms()))
+        await until(lambda: receiver.count == 6, 5)
+    assert len(receiver.requests) == 4
 
 
 async def test_samples_appended_before_it_runs_are_delivered_when_it_runs(clock):

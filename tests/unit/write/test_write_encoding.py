@@ -68,6 +68,14 @@ def test_since_keeps_exactly_the_samples_of_that_time_or_later(one, oldest):
     assert young == [series for series in expected_series([one]) if series[1][0][1] >= oldest]
 
 
+@given(st.lists(batches(), max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_bodies_hold_the_message_each_time_they_are_encoded_whatever_the_time_stamps(several):
+    encoder, sent = RequestEncoder(), portions(*several)
+    for _ in range(3):
+        assert bytes(cramjam.snappy.decompress_raw(encoder.encode(sent))) == plain_message(several)
+
+
 def test_a_body_is_one_snappy_block_of_the_message():
     one = batch(500)
     body = RequestEncoder().encode(portions(one))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from promscout.model.series import STALE_NAN_BITS, SampleBatch, SeriesTable, encode_varint
 from promscout.write.encoding import RequestEncoder, encode_message
-from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP, MAX_LABELS, PackedSeries
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP, SeriesMessages
+from promscout.write.packed import _MARKS, _OTHER_MARKS, MOST_SERIES, PackedSeries
 from promscout.write.portion import Portion
 from promscout.write.templates import Templates
 from unit.write.write_wire import decode_request, expected_series
@@ -32,12 +33,18 @@ def batches(draw, stream=1):
 
 
 def packed_body(portion: Portion):
-    template = portion.template
-    sets = template.label_sets(portion.first, portion.first + len(portion))
-    packed = PackedSeries(sets, own_time=not isinstance(portion.timestamps, int))
+    edges = portion.template.edges(portion.first, portion.first + len(portion))
+    packed = PackedSeries.pack(portion.template.encoded, edges, own_time=not isinstance(portion.timestamps, int))
+    assert packed is not None
     body = bytearray(packed.body)
     packed.fill(body, 0, portion.values, portion.timestamps)
     return encode_varint(packed.size) + bytes(body)
+
+
+def pack(table, *, own_time=False):
+    packed = PackedSeries.pack(table.encoded, table.offsets, own_time=own_time)
+    assert packed is not None
+    return packed
 
 
 def portion_of(batch):
@@ -90,9 +97,76 @@ def test_packed_series_take_hardly_more_than_what_a_compressor_makes_of_them(tim
 
 
 def test_packed_series_take_little_memory():
-    table = counters()
-    packed = PackedSeries([table.encoded_labels(index) for index in range(len(table))], own_time=False)
-    assert packed.memory < 45_000
+    packed = pack(counters(families=12))
+    assert packed.memory < 240 * 35
+
+
+def test_as_many_series_as_there_are_marks_are_packed():
+    table = counters(families=13)
+    packed = PackedSeries.pack(table.encoded, table.offsets[: MOST_SERIES + 1], own_time=False)
+    assert packed is not None
+
+
+def test_series_whose_time_stamp_is_copied_in_part_are_packed():
+    # Their tags and sizes differ, so a compressor finds what their time stamps have in common only after some bytes.
+    sets = [(("__name__", "m"), ("x", "y" * (3 * number))) for number in range(200)]
+    portion = portion_of(SampleBatch(SeriesTable.from_label_sets(1, sets), np.arange(200.0), NOW))
+    assert bytes(cramjam.snappy.decompress_raw(packed_body(portion))) == encode_message([portion])
+
+
+def test_nothing_is_taken_for_packed_that_does_not_decompress_to_the_messages():
+    table = counters(families=1)
+    right, plain = pack(table), SeriesMessages(table.encoded, table.offsets)
+    assert right._is_right(plain, own_time=False)
+    for shift in (1, -9):
+        wrong = PackedSeries(right.body, right.size, right._places + shift, right._stamps)
+        assert not wrong._is_right(plain, own_time=False)
+    assert not PackedSeries(right.body, right.size, right._places, ())._is_right(plain, own_time=False)
+    swapped = right._places.copy()
+    swapped[3], swapped[4] = right._places[4], right._places[3]
+    assert not PackedSeries(right.body, right.size, swapped, right._stamps)._is_right(plain, own_time=False)
+
+
+def test_every_byte_of_a_mark_is_told_from_every_other_by_what_it_is_in_both():
+    pairs = [
+        pair
+        for one, other in ((_MARKS, _OTHER_MARKS),)
+        for mark, change in (
+            (one.values.tobytes(), other.values.tobytes()),
+            (one.stamps.tobytes(), other.stamps.tobytes()),
+            (one.common, other.common),
+        )
+        for pair in zip(mark, change, strict=True)
+    ]
+    own_time, common = pairs[: -len(_MARKS.common)], pairs[: 8 * MOST_SERIES] + pairs[-len(_MARKS.common) :]
+    assert len(set(own_time)) == len(own_time) == 14 * MOST_SERIES
+    assert len(set(common)) == len(common)
+    assert all(mark != change for mark, change in pairs)
+
+
+def test_no_four_bytes_of_marks_are_equal():
+    texts = [
+        b"".join((value.tobytes(), b"\x10", stamp.tobytes()))
+        for value, stamp in zip(_MARKS.values, _MARKS.stamps, strict=True)
+    ]
+    windows = [text[at : at + 4] for text in texts for at in range(len(text) - 3)]
+    assert len(set(windows)) == len(windows)
+
+
+def test_large_series_are_packed_in_blocks():
+    sets = [(("__name__", "m"), ("path", str(number) + "x" * 600)) for number in range(250)]
+    portion = portion_of(SampleBatch(SeriesTable.from_label_sets(1, sets), np.arange(250.0), NOW))
+    assert bytes(cramjam.snappy.decompress_raw(packed_body(portion))) == encode_message([portion])
+
+
+def test_series_with_a_mark_among_their_labels_are_sent_all_the_same():
+    # A label set that is no text, and not even labels: what is in it does not matter to a request.
+    odd = _MARKS.values[:3].tobytes()
+    table = SeriesTable(1, [odd, b"\x0a\x04" + odd[:8], odd * 2])
+    portion, encoder = portion_of(SampleBatch(table, np.arange(3.0), NOW)), RequestEncoder()
+    for _ in range(4):
+        assert bytes(cramjam.snappy.decompress_raw(encoder.encode([portion]))) == encode_message([portion])
+    assert portion.template._packed == {(0, 3, False): None}
 
 
 def test_a_series_from_far_back_is_no_longer_copied():
@@ -102,8 +176,8 @@ def test_a_series_from_far_back_is_no_longer_copied():
     assert bytes(cramjam.snappy.decompress_raw(packed_body(portion))) == encode_message([portion])
 
 
-@pytest.mark.parametrize("size", [MAX_LABELS - 20, MAX_LABELS, 200_000])
-def test_label_sets_too_large_to_be_packed_are_sent_all_the_same(size):
+@pytest.mark.parametrize("size", [60_000, (1 << 16) - 30, 200_000])
+def test_label_sets_larger_than_what_a_compressor_looks_back_to_are_sent_all_the_same(size):
     sets = [(("__name__", "m"), ("path", "x" * size), ("n", str(number))) for number in range(3)]
     one = SampleBatch(SeriesTable.from_label_sets(1, sets), np.arange(3.0), NOW)
     portion, encoder = portion_of(one), RequestEncoder()
@@ -111,23 +185,13 @@ def test_label_sets_too_large_to_be_packed_are_sent_all_the_same(size):
         assert decode_request(encoder.encode([portion])) == expected_series([one])
 
 
-def test_series_are_packed_when_they_are_sent_again_and_little_by_little():
-    encoder, tables = RequestEncoder(), [counters(stream=stream) for stream in range(8)]
-    portions = [portion_of(SampleBatch(table, np.ones(1000), NOW)) for table in tables]
-
-    def packed():
-        return sum(one is not None for portion in portions for one in portion.template._packed.values())
-
-    counts = []
-    for _ in range(10):
-        for portion in portions:
-            encoder.encode([portion])
-        counts.append(packed())
-    assert counts[0] == 0
-    # For 8,000 samples 1,000 series may be packed: four times 250, and one part more that was begun before.
-    assert all(count <= 4 * rounds + 1 for rounds, count in enumerate(counts, start=1))
-    assert counts[1] < 32
-    assert counts[-1] == 32
+@pytest.mark.parametrize("timestamps", [NOW, np.arange(NOW, NOW + 1000)])
+def test_series_are_packed_when_they_are_sent_again(timestamps):
+    encoder, portion = RequestEncoder(), portion_of(SampleBatch(counters(), np.ones(1000), timestamps))
+    encoder.encode([portion])
+    assert portion.template._packed == {}
+    encoder.encode([portion])
+    assert [packed is not None for packed in portion.template._packed.values()] == [True] * 4
 
 
 def test_parts_of_changing_sizes_do_not_pile_up():

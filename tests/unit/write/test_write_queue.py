@@ -109,6 +109,30 @@ def test_parts_of_a_portion_larger_than_a_shipment_are_in_flight_at_once_and_the
     assert contents(queue.take(9)) == [(1, [6, 7, 8, 9, 10])]
 
 
+def test_the_rest_of_a_portion_waits_for_what_is_in_flight_from_before_it():
+    queue = StreamQueue()
+    for scrape in range(2):
+        put(queue, portion(1, [float(scrape)] * 1000))
+    first = queue.take(1500)
+    assert [len(entry.portion) for entry in first.entries] == [1000, 500]
+    assert queue.take(1500) is None, "its series are in flight with the scrape before"
+    assert queue.ready_samples == 0
+    queue.done(first)
+    assert contents(queue.take(1500)) == [(1, [1.0] * 500)]
+
+
+def test_the_rest_of_a_rest_waits_for_it():
+    queue = StreamQueue()
+    for scrape in range(2):
+        put(queue, portion(1, [float(scrape)] * 1000))
+    queue.done(queue.take(500))
+    first = queue.take(1000)
+    assert [len(entry.portion) for entry in first.entries] == [500, 500]
+    assert queue.take(1000) is None
+    queue.done(first)
+    assert contents(queue.take(1000)) == [(1, [1.0] * 500)]
+
+
 def test_the_rest_of_a_divided_portion_can_be_dropped():
     queue = StreamQueue()
     put(queue, portion(1, [1, 2, 3]))
@@ -176,7 +200,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.delivered = defaultdict(list)  # (stream, series) → values
         self.in_flight = []
 
-    @rule(stream=st.integers(0, 3), size=st.integers(0, 5))
+    @rule(stream=st.integers(0, 3), size=st.integers(0, 5) | st.sampled_from((251, 600)))
     def append(self, stream, size):
         values = list(range(self.count, self.count + size))
         self.count += size
@@ -185,7 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
         if values:
             put(self.queue, portion(stream, values), float(self.count))
 
-    @rule(max_samples=st.integers(1, 7))
+    @rule(max_samples=st.integers(1, 7) | st.sampled_from((300, 900)))
     def take(self, max_samples):
         shipment = self.queue.take(max_samples)
         if shipment is not None:
