@@ -45,6 +45,10 @@ class EventLog:
         """A log of which every line has these facts, too."""
         return type(self)(self._logger.name, {**self._facts, **facts})
 
+    def debug(self, event: str, **facts: object) -> None:
+        """What helps to find a fault."""
+        self._write(logging.DEBUG, event, facts)
+
     def info(self, event: str, **facts: object) -> None:
         """What users may want to know, though all is well."""
         self._write(logging.INFO, event, facts)

@@ -9,7 +9,7 @@ from harness.messages import REMOTE_WRITE_V2
 from promscout.model.metadata import KnownFamilies, MetricMetadata
 from promscout.model.series import STALE_NAN_BITS, SeriesTable, decode_label_set
 from promscout.write.encoding_v2 import RequestEncoderV2
-from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP
 from promscout.write.portion import Portion, SeriesTemplate
 
 NUMBERS = {"counter": 1, "gauge": 2, "histogram": 3, "gaugehistogram": 4, "summary": 5, "info": 6, "stateset": 7}

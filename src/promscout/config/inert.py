@@ -10,20 +10,14 @@ from typing import Any, Final
 from promscout.config.values import GlobalConfig
 from promscout.httpclient.config import HTTPClientConfig
 from promscout.scrape.config import ScrapeConfig
-from promscout.write.config import MetadataConfig, ProtobufMessage, RemoteWriteConfig
+from promscout.write.config import RemoteWriteConfig
 
 _HTTP2: Final[dict[str, Any]] = {"enable_http2": frozenset({True, False})}  # obeyed, unlike elsewhere
 
 _OPTIONS: Final[dict[type[Any], dict[str, Any]]] = {
     ScrapeConfig: _HTTP2,
     GlobalConfig: {"query_log_file": ""},
-    RemoteWriteConfig: _HTTP2
-    | {
-        "round_robin_dns": False,
-        "failed_request_logging": False,
-        "metadata_config": MetadataConfig(send=False),
-        "protobuf_message": ProtobufMessage.V1,
-    },
+    RemoteWriteConfig: _HTTP2,
     HTTPClientConfig: {"enable_http2": False},
 }
 """Struct → option → the value, or the set of values, that needs no warning: it asks for what is done anyway."""

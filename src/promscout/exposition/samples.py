@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from hashlib import blake2b
 from typing import Final, TypeAlias
 
 import msgspec
@@ -62,11 +63,21 @@ def exemplar_of(labels: RawLabels, value: float, timestamp: int | None) -> Exemp
 class MetadataLines:
     """The HELP, TYPE and UNIT lines of a body, each with the index of the sample that follows it."""
 
-    __slots__ = ("help_text", "lines")
+    __slots__ = ("_fingerprint", "help_text", "lines")
 
     def __init__(self, lines: Sequence[tuple[int, Metadata]] = (), help_text: HelpText = unescape_help) -> None:
         self.lines = lines
         self.help_text = help_text
+        self._fingerprint: bytes | None = None
+
+    @property
+    def fingerprint(self) -> Hashable:
+        """A digest of the lines, made once, and how their texts are to be read."""
+        if self._fingerprint is None:
+            parts = [part for _, line in self.lines for part in (line.kind, line.name, line.text)]
+            lengths = b"%d " * len(parts) % tuple(map(len, parts))
+            self._fingerprint = blake2b(lengths + b"".join(parts), digest_size=16).digest()
+        return self._fingerprint, self.help_text
 
     def type_changes(self) -> TypeChanges:
         """Where TYPE lines stand. As in Prometheus a type is in force until the next one, whatever the metric."""

@@ -23,6 +23,7 @@ from promscout.httpclient.headers import RequestHeaders
 from promscout.httpclient.oauth2 import TokenSource
 from promscout.httpclient.proxy import ProxyChoice
 from promscout.httpclient.resolver import shared_resolver
+from promscout.httpclient.round_robin import RoundRobin
 from promscout.httpclient.secret import URL
 from promscout.httpclient.streams import (
     answer_problem,
@@ -55,13 +56,16 @@ class HTTPClient:
         user_agent: str,
         max_connections: int = 0,
         credentials: CredentialSource | None = None,
+        round_robin: bool = False,
     ) -> None:
         """Prepare a client; no connection is made.
 
-        ``max_connections`` 0 is no limit. ``credentials`` is used in place of what ``config`` says about them.
+        ``max_connections`` 0 is no limit. ``credentials`` is used in place of what ``config`` says about them. With
+        ``round_robin``, each ``fetch`` goes to another address of the host than the one before.
         """
         self._config = config
         self._user_agent = user_agent
+        self._round_robin = round_robin
         self._max_connections = max_connections
         self._tls = TLSContext(config.tls_config)
         self._server_name = config.tls_config.server_name or None
@@ -96,8 +100,9 @@ class HTTPClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         http2 = self._config.enable_http2
+        resolver = shared_resolver()
         self._connections = Connections(
-            Dialer(shared_resolver(), server_name=self._config.tls_config.server_name), multiplexing=http2
+            Dialer(resolver, server_name=self._config.tls_config.server_name), multiplexing=http2
         )
         self._fetcher = Fetcher(
             self._connections,
@@ -105,6 +110,7 @@ class HTTPClient:
             self._proxy,
             self._fetch_through_proxy,
             follow_redirects=self._config.follow_redirects,
+            round_robin=RoundRobin(resolver) if self._round_robin else None,
         )
         return self
 

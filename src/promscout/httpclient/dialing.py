@@ -20,16 +20,25 @@ if TYPE_CHECKING:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a connection goes to: a host and port, or the path of a unix socket in their place."""
+    """Where a connection goes to: a host and port, or the path of a unix socket in their place.
+
+    ``address`` is the only one of the host's that will do.
+    """
 
     host: str
     port: int
     unix_socket: str = ""
+    address: Address | None = None
+
+    def at(self, address: Address) -> Place:
+        """The place at one address of the host."""
+        return Place(self.host, self.port, self.unix_socket, address)
 
     def __str__(self) -> str:
         if self.unix_socket:
             return self.unix_socket
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return place if self.address is None else f"{place} at {self.address[1]}"
 
 
 class Dialer:
@@ -60,7 +69,10 @@ class Dialer:
     async def _open(self, place: Place, deadline: float) -> socket.socket | NoAnswer:
         if place.unix_socket:
             return await _connect(socket.AF_UNIX, place.unix_socket)
-        addresses = await self._resolver.resolve(place.host)
+        if place.address is not None:
+            addresses: tuple[Address, ...] | str = (place.address,)
+        else:
+            addresses = await self._resolver.resolve(place.host)
         if isinstance(addresses, str):
             return NoAnswer(addresses)
         loop = asyncio.get_running_loop()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 import yarl
 
-from promscout.httpclient.answer import Head, NoAnswer, Order, Outcome
+from promscout.httpclient.answer import TIMED_OUT, Head, NoAnswer, Order, Outcome
 from promscout.httpclient.connections import Connections
 from promscout.httpclient.credentials import Credential, basic_header
 from promscout.httpclient.dialing import Place
 from promscout.httpclient.proxy import ProxyChoice
+from promscout.httpclient.round_robin import RoundRobin
 from promscout.httpclient.tls_context import TLSContext
 
 MAX_REDIRECTS: Final = 10
@@ -62,7 +64,8 @@ class Location(msgspec.Struct, frozen=True):
 class Fetcher:
     """Sends one request after another until there is an answer that is no redirect, or none at all.
 
-    ``through_proxy(order, url, credential, deadline)`` sends a request that needs a proxy.
+    ``through_proxy(order, url, credential, deadline)`` sends a request that needs a proxy. With ``round_robin`` it says
+    to which address each other request goes.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Fetcher:
         through_proxy: Callable[[Order, yarl.URL, Credential, float], Awaitable[Outcome]],
         *,
         follow_redirects: bool,
+        round_robin: RoundRobin | None = None,
     ) -> None:
         self._connections = connections
         self._tls = tls
@@ -80,6 +84,7 @@ class Fetcher:
         self._through_proxy = through_proxy
         self._requests = MAX_REDIRECTS if follow_redirects else 1
         self._follow = follow_redirects
+        self._round_robin = round_robin
         self._locations: dict[tuple[str, str], Location] = {}
 
     def locate(self, url: str, unix_socket: str) -> Location:
@@ -119,7 +124,10 @@ class Fetcher:
             if not location.place.unix_socket and self._proxy(location.url) is not None:
                 return await self._through_proxy(order, location.url.with_user(None), credential, deadline)
             context = self._tls.context(credential) if location.scheme == "https" else None
-            outcome = await self._connections.exchange(location.place, context, order, deadline)
+            place = await self._place(location.place, deadline)
+            if isinstance(place, NoAnswer):
+                return place
+            outcome = await self._connections.exchange(place, context, order, deadline)
             if not self._follow or isinstance(outcome, NoAnswer) or outcome.status not in _REDIRECTS:
                 return outcome
             target = outcome.header(b"location")
@@ -135,3 +143,12 @@ class Fetcher:
                 method, body = "GET", None
             location = following
         return NoAnswer(f"stopped after {MAX_REDIRECTS} redirects")
+
+    async def _place(self, place: Place, deadline: float) -> Place | NoAnswer:
+        if self._round_robin is None:
+            return place
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._round_robin.choose(place)
+        except TimeoutError:
+            return TIMED_OUT

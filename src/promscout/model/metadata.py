@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -23,6 +23,11 @@ class Families(Protocol):
         """Metric family name → its metadata. May be made at each call."""
         ...
 
+    @property
+    def fingerprint(self) -> Hashable:
+        """Families with equal ones are equal: a cheap way to see that many targets say the same."""
+        ...
+
 
 class KnownFamilies:
     """Families whose metadata are at hand."""
@@ -35,6 +40,11 @@ class KnownFamilies:
     def by_family(self) -> Mapping[str, MetricMetadata]:
         """Metric family name → its metadata."""
         return self._metadata
+
+    @property
+    def fingerprint(self) -> Hashable:
+        """The families themselves."""
+        return frozenset(self._metadata.items())
 
 
 NO_FAMILIES: Final = KnownFamilies({})

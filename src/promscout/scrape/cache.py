@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from promscout.exposition.image import TextImage
 from promscout.exposition.samples import NO_TIMESTAMP, ExposedHistograms, Exposition, MetadataLines
 from promscout.model.histogram import Exemplar, Histogram
-from promscout.model.metadata import MetricMetadata
+from promscout.model.metadata import Families
 from promscout.model.series import (
     ExemplarBatch,
     HistogramBatch,
@@ -186,9 +186,10 @@ class SeriesCache:
         self._live, other._live = other._live, None
         self._exemplars = other._exemplars
 
-    def metadata(self) -> Mapping[str, MetricMetadata]:
-        """What the last body said about its metric families, by name."""
-        return self._metadata.by_family()
+    @property
+    def families(self) -> Families:
+        """What the last body said about its metric families."""
+        return self._metadata
 
     def _fitting(self, exposition: Exposition, read: Read) -> _Layout | Refusal:
         """The layout of a body that was parsed: the one of a body before, if it has the same series."""

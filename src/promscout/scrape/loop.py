@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from promscout.logs import EventLog
-from promscout.model.metadata import MetricMetadata
+from promscout.model.metadata import NO_FAMILIES, Families, MetricMetadata
 from promscout.scrape.loop_appender import LoopAppender
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
 from promscout.scrape.report import Report
@@ -82,9 +82,14 @@ class ScrapeLoop:
             return self._schedule.at_ms
         return None if self._under_way is None or self.ending else self._schedule.after_ms
 
+    @property
+    def families(self) -> Families:
+        """What the last body that could be used says about its metric families."""
+        return self._appender.families if self._appender is not None else NO_FAMILIES
+
     def metadata(self) -> Mapping[str, MetricMetadata]:
-        """Metric family → what the last body that could be used says about it."""
-        return self._appender.metadata() if self._appender is not None else {}
+        """``families`` by name, made at each call."""
+        return self.families.by_family()
 
     def reconfigure(self, options: ScrapeOptions) -> None:
         """Use other options from now on; slots and live series stay."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from promscout.errors import BucketLimitError, ExpositionError, InvalidValueError
 from promscout.exposition.negotiation import format_of
-from promscout.model.metadata import MetricMetadata
+from promscout.model.metadata import NO_FAMILIES, Families
 from promscout.model.names import NameValidation
 from promscout.model.series import SampleBatch, SeriesTable, stale_markers
 from promscout.relabel.engine import Relabeler
@@ -71,9 +70,10 @@ class LoopAppender:
         moved._own_times, moved._report_series = self._own_times, self._report_series
         return moved
 
-    def metadata(self) -> Mapping[str, MetricMetadata]:
-        """Metric family → what the last body that could be read says about it."""
-        return self._cache.metadata() if self._cache is not None else {}
+    @property
+    def families(self) -> Families:
+        """What the last body that could be read says about its metric families."""
+        return self._cache.families if self._cache is not None else NO_FAMILIES
 
     async def append(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
         """Append what a scrape at ``timestamp_ms`` fetched. A large body is read in a thread, so that others go on."""

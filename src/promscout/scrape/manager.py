@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from promscout.logs import EventLog
 from promscout.model.group import TargetSetChange
+from promscout.model.metadata import Families
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending
 from promscout.scrape.options import ScrapeContext
@@ -55,6 +56,13 @@ class ScrapeManager:
     def pools(self) -> Mapping[str, ScrapePool]:
         """Job name → its pool."""
         return self._pools
+
+    def families(self) -> Iterator[Families]:
+        """What each active target says about its metric families. Pools may change in between."""
+        for pool in tuple(self._pools.values()):
+            for active in tuple(pool.active.values()):
+                if active.places:
+                    yield active.loop.families
 
     def apply_config(self, configs: Sequence[ScrapeConfig]) -> None:
         """Make ``configs`` the jobs that are scraped."""

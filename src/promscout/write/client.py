@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from base64 import b64encode
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 
 from promscout import __version__
-from promscout.httpclient.answer import NoAnswer
+from promscout.httpclient.answer import Answer, NoAnswer
 from promscout.httpclient.client import HTTPClient
-from promscout.write.config import RemoteWriteConfig
-from promscout.write.sender import Outcome, Reject, Request, Retry, Sent
+from promscout.logs import EventLog
+from promscout.write.config import ProtobufMessage, RemoteWriteConfig
+from promscout.write.sender import Outcome, Reject, Request, Retry, Sent, Unsupported, Written
 
 USER_AGENT: Final = f"promscout/{__version__}"
 
 _REASON_LENGTH: Final = 256
 _ANSWER_LIMIT: Final = 1 << 20  # bytes that are read so that the connection can be used again
+
+_MESSAGE_HEADERS: Final = {
+    ProtobufMessage.V1: {
+        "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0",
+    },
+    ProtobufMessage.V2: {
+        "Content-Type": f"application/x-protobuf;proto={ProtobufMessage.V2}",
+        "X-Prometheus-Remote-Write-Version": "2.0.0",
+    },
+}
+_WRITTEN: Final = {
+    "samples": b"x-prometheus-remote-write-samples-written",
+    "histograms": b"x-prometheus-remote-write-histograms-written",
+    "exemplars": b"x-prometheus-remote-write-exemplars-written",
+}
+
+_COUNT: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+_log = EventLog(__name__)
 
 
 class RemoteWriteClient:
@@ -27,20 +50,25 @@ class RemoteWriteClient:
     ``retry_on_http_429`` is set, are worth another attempt, after the receiver's ``Retry-After`` if it names a time to
     come; everything else is final. Reasons carry the first line of the answer, at most 256 characters.
 
-    Source: prometheus v3.x storage/remote/client.go Client.Store, retryAfterDuration.
+    What a receiver of a 2.0 request says about what it has written is part of the outcome. One that says nothing about
+    it does not know 2.0 if it answers with 2xx or 400, and neither does one that answers 415: ``Unsupported``.
+
+    With ``failed_request_logging``, a 2.0 request that failed is logged at debug level, compressed and in base64.
+
+    Source: prometheus v3.x storage/remote/client.go Client.Store, retryAfterDuration; stats.go ParseWriteResponseStats.
     """
 
     def __init__(self, config: RemoteWriteConfig) -> None:
         self._url = config.url.reveal()
         self._timeout = float(config.remote_timeout)
         self._retry_on_429 = config.queue_config.retry_on_http_429
+        own = {name: value.reveal() for name, value in config.headers.items()}
         self._headers = {
-            **{name: value.reveal() for name, value in config.headers.items()},
-            "Content-Encoding": "snappy",
-            "Content-Type": "application/x-protobuf",
-            "X-Prometheus-Remote-Write-Version": "0.1.0",
+            message: {**own, "Content-Encoding": "snappy", **headers} for message, headers in _MESSAGE_HEADERS.items()
         }
-        self._http = HTTPClient(config, user_agent=USER_AGENT)
+        self._logs_requests = config.failed_request_logging
+        self._log = _log.bind(url=str(config.url))
+        self._http = HTTPClient(config, user_agent=USER_AGENT, round_robin=config.round_robin_dns)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -53,24 +81,45 @@ class RemoteWriteClient:
 
     async def send(self, request: Request, attempt: int) -> Outcome:
         """Send one request."""
-        headers = {**self._headers, "Retry-Attempt": str(attempt)} if attempt else self._headers
+        headers = self._headers[request.message]
         answer = await self._http.fetch(
             "POST",
             self._url,
-            headers=headers,
+            headers={**headers, "Retry-Attempt": str(attempt)} if attempt else headers,
             body=request.body,
             limit=_ANSWER_LIMIT,
             deadline=asyncio.get_running_loop().time() + self._timeout,
         )
+        outcome = self._outcome(request, answer)
+        if self._logs_requests and request.message is ProtobufMessage.V2 and not isinstance(outcome, Sent):
+            body = b64encode(request.body).decode()
+            self._log.debug("a remote write 2.0 request failed", reason=outcome.reason, request=body)
+        return outcome
+
+    def _outcome(self, request: Request, answer: Answer | NoAnswer) -> Outcome:
         if isinstance(answer, NoAnswer):
             return Retry(f"no answer within {self._timeout:g} s" if answer.timed_out else answer.reason)
-        if 200 <= answer.status < 300:
-            return Sent()
         line = _first_line(answer.body)
         reason = f"status {answer.status}: {line}" if line else f"status {answer.status}"
         if answer.status >= 500 or (answer.status == 429 and self._retry_on_429):
             return Retry(reason, retry_after(answer.header(b"retry-after")))
-        return Reject(reason)
+        taken = 200 <= answer.status < 300
+        if request.message is ProtobufMessage.V1:
+            return Sent() if taken else Reject(reason)
+        written = _written(answer)
+        if answer.status == 415:
+            return Unsupported(reason)
+        if written is None and (taken or answer.status == 400):
+            return Unsupported(f"{reason}, and no word about what was written")
+        return Sent(written) if taken else Reject(reason, written)
+
+
+def _written(answer: Answer) -> Written | None:
+    """What the receiver says it has written: what it leaves out or what is no number is 0; None: it says nothing."""
+    texts = {kind: answer.header(name) for kind, name in _WRITTEN.items()}
+    if not any(texts.values()):
+        return None
+    return Written(**{kind: int(text) if _COUNT.fullmatch(text) else 0 for kind, text in texts.items()})
 
 
 def _first_line(body: bytes) -> str:

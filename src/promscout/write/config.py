@@ -16,7 +16,7 @@ from promscout.relabel.config import RelabelConfig
 
 
 class ProtobufMessage(StrEnum):
-    """The message that is asked for: of remote write 1.0 or 2.0. What is sent is the first."""
+    """The message that is asked for: of remote write 1.0 or 2.0."""
 
     V1 = "prometheus.WriteRequest"
     V2 = "io.prometheus.write.v2.Request"
@@ -74,12 +74,20 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetadataConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether and how often metric metadata (type, help, unit) is sent."""
+    """Whether and how often metric metadata (type, help, unit) is sent to a receiver of remote write 1.0.
+
+    In requests of 2.0 it goes with every series.
+    """
 
     send: bool = True
     send_interval: Duration = Duration(60)
     # Metadata entries in one request.
     max_samples_per_send: int = 2_000
+
+    def __post_init__(self) -> None:
+        for key in ("send_interval", "max_samples_per_send"):
+            if getattr(self, key) <= 0:
+                raise InvalidValueError(f"remote write metadata {key} must be positive", key=key)
 
 
 class RemoteWriteConfig(HTTPClientConfig, frozen=True, kw_only=True):

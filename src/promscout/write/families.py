@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 
 from promscout.model.metadata import MetricMetadata
 
+METRIC_TYPES: Final = {
+    "counter": 1,
+    "gauge": 2,
+    "histogram": 3,
+    "gaugehistogram": 4,
+    "summary": 5,
+    "info": 6,
+    "stateset": 7,
+}
+"""Metric type → its number in the messages of 1.0 and 2.0; any other is 0, unknown."""
+
 _CREATED: Final = "_created"
 
 _SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -8,6 +8,7 @@ from promscout.model.clock import Clock
 from promscout.model.histogram import Histogram
 from promscout.write.config import ProtobufMessage, RemoteWriteConfig
 from promscout.write.encoding import RequestEncoder
+from promscout.write.encoding_v2 import RequestEncoderV2
 from promscout.write.portion import AnyPortion, Items
 from promscout.write.queue import Pending, by_kind
 from promscout.write.sender import Request
@@ -25,7 +26,9 @@ class Packer:
         self._age_limit = config.queue_config.sample_age_limit.milliseconds
         self._counters = counters
         self._clock = clock
-        self._encoder = RequestEncoder()
+        self._encoder: RequestEncoder | RequestEncoderV2 = (
+            RequestEncoder() if self.message is ProtobufMessage.V1 else RequestEncoderV2()
+        )
 
     def fitting(self, entries: Sequence[Pending]) -> tuple[Pending, ...]:
         """What of ``entries`` may be sent now: not too old, and nothing that the message cannot carry.
@@ -48,7 +51,7 @@ class Packer:
         """Make requests of remote write 1.0 from now on; whether that is a change."""
         if self.message is ProtobufMessage.V1:
             return False
-        self.message = ProtobufMessage.V1
+        self.message, self._encoder = ProtobufMessage.V1, RequestEncoder()
         return True
 
     def _only(

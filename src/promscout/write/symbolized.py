@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promscout.model.series import Timestamps, Values, encode_varint
-from promscout.write.families import Metric, creations, metric_of
-from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP
+from promscout.write.families import METRIC_TYPES, Metric, creations, metric_of
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP
 from promscout.write.portion import SeriesTemplate
 from promscout.write.symbols import (
     LabelSymbols,
@@ -31,17 +31,6 @@ from promscout.write.symbols import (
 
 MOST_SYMBOLS: Final = 1 << 14
 """Symbols of a request to which references of two bytes are possible."""
-
-METRIC_TYPES: Final = {
-    "counter": 1,
-    "gauge": 2,
-    "histogram": 3,
-    "gaugehistogram": 4,
-    "summary": 5,
-    "info": 6,
-    "stateset": 7,
-}
-"""Metric type → its number in ``Metadata``; any other is 0, unspecified."""
 
 _NAME: Final = encode_symbol("__name__")
 _APART: Final = (encode_symbol("le"), encode_symbol("quantile"))

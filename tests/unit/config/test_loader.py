@@ -221,12 +221,12 @@ def test_sections_and_options_without_effect_are_named_once():
         "global: {query_log_file: q}\n"
         "scrape_configs:\n- {job_name: a, enable_http2: true, label_limit: 3}\n"
         "- {job_name: b, http_sd_configs: [{url: 'http://y', enable_http2: true}], label_limit: 0}\n"
-        "remote_write: [{url: 'http://x', round_robin_dns: true}]\n"
+        "remote_write: [{url: 'http://x', enable_http2: true}]\n"
     )
     assert config.warnings == (
         "these sections do not apply and are ignored: alerting, rule_files",
         (
-            "these options are accepted but have no effect: global.query_log_file, remote_write.round_robin_dns, "
+            "these options are accepted but have no effect: global.query_log_file, "
             "scrape_configs.http_sd_configs.enable_http2"
         ),
     )

@@ -11,8 +11,8 @@ from promscout.httpclient.config import Authorization, Secret
 from promscout.httpclient.secret import URL
 from promscout.model.duration import Duration
 from promscout.write.client import RemoteWriteClient, retry_after
-from promscout.write.config import QueueConfig, RemoteWriteConfig
-from promscout.write.sender import Reject, Request, Retry, Sent
+from promscout.write.config import ProtobufMessage, QueueConfig, RemoteWriteConfig
+from promscout.write.sender import Reject, Request, Retry, Sent, Unsupported, Written
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
@@ -39,9 +39,9 @@ async def receiver(answer):
         await runner.cleanup()
 
 
-async def outcome_of(answer, *, attempt=0, **options):
+async def outcome_of(answer, *, attempt=0, message=ProtobufMessage.V1, **options):
     async with receiver(answer) as (url, _), client_for(url, **options) as client:
-        return await client.send(Request(b"body"), attempt)
+        return await client.send(Request(b"body", message), attempt)
 
 
 def client_for(url, **options):
@@ -68,6 +68,77 @@ async def test_a_request_has_the_headers_of_the_protocol_and_the_configured_ones
     assert expected.items() <= dict(first.headers).items()
     assert "Retry-Attempt" not in first.headers
     assert second.headers["Retry-Attempt"] == "3"
+
+
+@pytest.mark.real_time
+async def test_each_request_says_which_message_it_is():
+    written = {"X-Prometheus-Remote-Write-Samples-Written": "1"}
+    async with (
+        receiver(lambda: web.Response(status=204, headers=written)) as (url, requests),
+        client_for(url) as client,
+    ):
+        await client.send(Request(b"second", ProtobufMessage.V2), 0)
+        await client.send(Request(b"first", ProtobufMessage.V1), 0)
+    headers = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
+    assert [[request.headers[name] for name in headers] for request, _ in requests] == [
+        ["application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", "2.0.0"],
+        ["application/x-protobuf", "snappy", "0.1.0"],
+    ]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("status", "written", "expected"),
+    [
+        (204, ("3", "2", "1"), Sent(Written(3, 2, 1))),
+        (204, ("3", "", ""), Sent(Written(3))),
+        (200, ("0", "0", "0"), Sent(Written())),
+        (204, ("", "", "1"), Sent(Written(exemplars=1))),
+        (204, ("many", "-1", "9" * 30), Sent(Written())),
+        (204, (), Unsupported("status 204, and no word about what was written")),
+        (400, ("3", "2", "0"), Reject("status 400: too old", Written(3, 2))),
+        (400, (), Unsupported("status 400: too old, and no word about what was written")),
+        (404, (), Reject("status 404: too old")),
+        (415, (), Unsupported("status 415: too old")),
+        (415, ("0", "0", "0"), Unsupported("status 415: too old")),
+        (429, (), Reject("status 429: too old")),
+        (500, ("3", "2", "1"), Retry("status 500: too old")),
+    ],
+)
+async def test_an_answer_to_a_2_0_request_says_what_was_written(status, written, expected):
+    headers = {
+        f"X-Prometheus-Remote-Write-{kind}-Written": number
+        for kind, number in zip(("Samples", "Histograms", "Exemplars"), written, strict=False)
+        if number
+    }
+    answer = lambda: web.Response(status=status, headers=headers, text="" if status == 204 else "too old")  # noqa: E731 - short
+    assert await outcome_of(answer, message=ProtobufMessage.V2) == expected
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("status", "expected"), [(204, Sent()), (400, Reject("status 400")), (415, Reject("status 415"))]
+)
+async def test_what_an_answer_to_a_1_0_request_says_about_writing_counts_for_nothing(status, expected):
+    headers = {"X-Prometheus-Remote-Write-Samples-Written": "0"}
+    assert await outcome_of(lambda: web.Response(status=status, headers=headers)) == expected
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("logs", "message", "status", "expected"),
+    [
+        (True, ProtobufMessage.V2, 500, [{"reason": "status 500: no", "request": "Ym9keQ=="}]),
+        (True, ProtobufMessage.V1, 500, []),
+        (False, ProtobufMessage.V2, 500, []),
+        (True, ProtobufMessage.V2, 415, [{"reason": "status 415: no", "request": "Ym9keQ=="}]),
+    ],
+)
+async def test_failed_2_0_requests_are_logged_where_the_section_asks_for_it(logs, message, status, expected, caplog):
+    caplog.set_level("DEBUG", "promscout.write.client")
+    await outcome_of(lambda: web.Response(status=status, text="no"), message=message, failed_request_logging=logs)
+    facts = [record.facts for record in caplog.records if record.name == "promscout.write.client"]
+    assert [{key: value for key, value in one.items() if key != "url"} for one in facts] == expected
 
 
 @pytest.mark.real_time
