@@ -17,7 +17,7 @@ import msgspec
 from promscout.model.histogram import Exemplar, Histogram
 from promscout.model.series import encode_varint
 from promscout.write.histograms import encode_exemplar, encode_histogram
-from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP
 from promscout.write.portion import AnyPortion, Items, Portion, SeriesTemplate
 from promscout.write.status import Kind
 from promscout.write.symbolized import MOST_SYMBOLS, References, SymbolizedSeries

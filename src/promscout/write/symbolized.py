@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from promscout.model.series import Timestamps, Values, encode_varint
 from promscout.write.families import Metric, creations, metric_of
-from promscout.write.packed import FIRST_TIMESTAMP, LAST_TIMESTAMP
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP
 from promscout.write.portion import SeriesTemplate
 from promscout.write.symbols import (
     LabelSymbols,
