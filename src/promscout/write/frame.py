@@ -35,9 +35,9 @@ from promscout.write.record import (
     Bytes,
     DamagedError,
     Definition,
+    KnownTemplates,
     Record,
     Rows,
-    Templates,
     compress,
     decode_items,
     decompress,
@@ -122,7 +122,7 @@ _DEFINED: Final = msgspec.msgpack.Decoder(list[_Defined])
 class Encoder:
     """Makes the frames of one segment, in which every template is defined once, at its first record."""
 
-    def __init__(self, templates: Templates) -> None:
+    def __init__(self, templates: KnownTemplates) -> None:
         self._templates = templates
         self._slots: WeakKeyDictionary[SeriesTemplate, int] = WeakKeyDictionary()
         self._by_digest: dict[bytes, int] = {}
@@ -226,7 +226,7 @@ def decode_index(header: Header, data: Bytes) -> Rows:
     return cast("Rows", rows)
 
 
-def decode_definitions(header: Header, data: Bytes, templates: Templates) -> list[Slot]:
+def decode_definitions(header: Header, data: Bytes, templates: KnownTemplates) -> list[Slot]:
     """The templates that a frame defines, of its sections definitions and bases.
 
     Raises:

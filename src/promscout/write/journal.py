@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
 from promscout.write.frame import in_frames
-from promscout.write.ledger import Ledger
-from promscout.write.record import KINDS, DamagedError, Record, Rows, Templates
-from promscout.write.segment import SUFFIX, Extent, SegmentFile, SegmentWriter
+from promscout.write.journal_reader import JournalReader, Segment, reason
+from promscout.write.ledger import Counts, Ledger
+from promscout.write.record import KnownTemplates, Record, Rows
+from promscout.write.segment import SUFFIX, Extent, SegmentWriter
 from promscout.write.settled import NOTHING, Settled, SettledFile, sync_directory
 from promscout.write.status import Kind
-
-_TRANSIENT: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -36,19 +33,8 @@ class Backlog(msgspec.Struct, frozen=True):
     """When the oldest record came that waits."""
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """What is gone for good without having been settled."""
-
-    streams: dict[int, int]
-    """Stream → records."""
-    kinds: dict[Kind, int]
-    """Samples, histograms and exemplars."""
-
-
-class _Segment(msgspec.Struct, eq=False):
-    path: Path
-    ledger: Ledger
-    size: int
+Lost: TypeAlias = Counts
+"""What is gone for good without having been settled."""
 
 
 class Journal:
@@ -64,17 +50,13 @@ class Journal:
     def __init__(self, directory: Path, *, segment_bytes: int = 16 << 20) -> None:
         self.directory = directory
         self._segment_bytes = segment_bytes
-        self._templates = Templates()
-        self._segments: list[_Segment] = []
+        self._templates = KnownTemplates()
+        self._segments: list[Segment] = []
         self._writer: SegmentWriter | None = None
-        self._reader: SegmentFile | None = None
-        self._decoded: tuple[Path, int, list[Record | None]] | None = None
+        self._reader = JournalReader(self._templates)
         self._settled = SettledFile(directory)
         self._sequence = 0
         self._last = 0
-        self._damage: list[Extent] = []
-        self._known_damage: set[Extent] = set()
-        self._lost = _Count()
 
     def open(self) -> tuple[Backlog, list[Extent]]:
         """Make the directory if it is missing and look at what is in it; what waits, and what was skipped.
@@ -86,7 +68,7 @@ class Journal:
         """
         self.close()
         self._segments.clear()
-        self.damage()
+        self._reader = JournalReader(self._templates)
         self._make_directory()
         paths = sorted(path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.stem.isdecimal())
         self._sequence = int(paths[-1].stem) if paths else 0
@@ -94,16 +76,17 @@ class Journal:
         oldest = None
         last = 0
         for path in paths:
-            segment, since = self._scanned(path, last, settled)
+            segment, since = self._reader.scan(path, last, settled)
             if segment is not None:
                 self._segments.append(segment)
                 last = segment.ledger.last
                 oldest = oldest if since is None else since if oldest is None else min(oldest, since)
         self._last = max(settled.high, last)
-        waiting = _Count()
+        waiting = Counts()
         for segment in self._segments:
-            waiting.add(segment.ledger.waiting())
-        return Backlog(waiting.records, waiting.streams, waiting.kinds, self._last + 1, oldest), self.damage()[0]
+            segment.ledger.count(segment.ledger.waiting(), waiting)
+        records = sum(segment.ledger.unsettled for segment in self._segments)
+        return Backlog(records, waiting.streams, waiting.kinds, self._last + 1, oldest), self.damage()[0]
 
     def append(self, records: Sequence[Record]) -> None:
         """Write records, whose numbers ascend and are higher than all before; they are on disk when this returns.
@@ -111,10 +94,14 @@ class Journal:
         A directory or a segment that has been removed is made anew; what was in it is ``damage``.
 
         Raises:
-            OSError: when that cannot be done; the journal is as before, and the same call may be made again.
+            ValueError: when numbers do not ascend.
+            OSError: when it cannot be done; the journal is as before, and the same call may be made again.
         """
         if not records:
             return
+        numbers = [self._last, *(record.number for record in records)]
+        if any(one >= other for one, other in pairwise(numbers)):
+            raise ValueError("numbers of records ascend")
         self._look_for_writer()
         opened: list[SegmentWriter] = []
         written: list[tuple[SegmentWriter, int, Rows]] = []
@@ -171,17 +158,22 @@ class Journal:
         for segment in list(self._segments):
             ledger = segment.ledger
             while (row := ledger.next_row(after)) is not None:
-                rows = ledger.rows_of(ledger.frame_of(row))
-                wanted = {number for number, *_ in ledger.waiting(rows) if number > after and number not in held}
-                for record in self._frame(segment, rows) if wanted else ():
-                    if record is None or record.number not in wanted:
+                frame = ledger.rows_of(ledger.frame_of(row))
+                wanted = ledger.waiting(range(row, frame.stop))
+                numbers = [number for number in ledger.numbers_of(wanted) if number not in held]
+                records = self._reader.records(segment, frame) if numbers else {}
+                for number in numbers:
+                    record = records.get(number)
+                    if record is None:
                         continue
                     found.append(record)
                     room -= record.portion.memory
                     if room <= 0:
-                        return found, record.number
-                after = int(ledger.numbers[rows.stop - 1])
-                self._decoded = None
+                        return found, number
+                after = int(ledger.numbers[frame.stop - 1])
+                self._reader.forget_frame()
+        if not found:
+            self._reader.close()
         return found, max(after, self._last)
 
     def trim(self, max_bytes: int, oldest_ms: int, held: Container[int]) -> Lost:
@@ -192,24 +184,24 @@ class Journal:
         Raises:
             OSError: when a segment cannot be removed; it stays, and nothing was lost.
         """
-        lost = _Count()
+        lost = Lost()
         for segment in list(self._segments):
             if self.bytes <= max_bytes and segment.ledger.newest_ms >= oldest_ms:
                 continue
             try:
                 self._remove(segment)
             except OSError:
-                if lost.records:
+                if lost.streams:
                     break
                 raise
-            lost.add(row for row in segment.ledger.waiting() if row[0] not in held)
-        return Lost(lost.streams, lost.kinds)
+            at = segment.ledger.waiting()
+            is_lost = [number not in held for number in segment.ledger.numbers_of(at)]
+            segment.ledger.count(at[np.array(is_lost, dtype=np.bool_)], lost)
+        return lost
 
     def damage(self) -> tuple[list[Extent], Lost]:
         """What was skipped since the last call, and the unsettled records that were in it, as far as they are known."""
-        extents, self._damage = self._damage, []
-        lost, self._lost = self._lost, _Count()
-        return extents, Lost(lost.streams, lost.kinds)
+        return self._reader.damage()
 
     def rotate(self) -> None:
         """Write the next records to a new segment."""
@@ -244,7 +236,7 @@ class Journal:
     def close(self) -> None:
         """Close all files. What is settled since the last ``commit`` is forgotten."""
         self.rotate()
-        self._close_reader()
+        self._reader.close()
 
     def _make_directory(self) -> None:
         if not self.directory.is_dir():
@@ -255,42 +247,11 @@ class Journal:
         try:
             settled, skipped = self._settled.read()
         except OSError as error:
-            self._report([Extent(self._settled.path, 0, 0, _reason(error))])
+            self._reader.report([Extent(self._settled.path, 0, 0, reason(error))])
             return NOTHING
         if skipped:
-            self._report([Extent(self._settled.path, 0, skipped, "checksum")])
+            self._reader.report([Extent(self._settled.path, 0, skipped, "checksum")])
         return settled
-
-    def _scanned(self, path: Path, last: int, settled: Settled) -> tuple[_Segment | None, int | None]:
-        """A segment as found, and when its oldest unsettled record came; None where nothing of it can be read."""
-        ledger, oldest = Ledger(last), None
-        try:
-            with SegmentFile(path, self._templates) as file:
-                for found in file.scan():
-                    done = ledger.add(found.offset, found.rows, settled.covers(found.rows["number"]))
-                    since = found.rows["since"][~done]
-                    if len(since):
-                        oldest = min(int(since.min()), oldest if oldest is not None else int(since[0]))
-                size = file.size
-        except OSError as error:
-            if error.errno in _TRANSIENT:
-                raise
-            self._report([Extent(path, 0, 0, _reason(error))])
-            return None, None
-        self._report(file.damage)
-        if file.damage and file.damage[-1].stop == size:
-            with suppress(OSError):
-                size = self._without_end(path, file.damage[-1].start)
-        return (_Segment(path, ledger, size) if size else None), oldest
-
-    @staticmethod
-    def _without_end(path: Path, size: int) -> int:
-        """Cut a damaged end off, or remove what is nothing else; the new size."""
-        if size:
-            os.truncate(path, size)
-        else:
-            path.unlink()
-        return size
 
     def _look_for_writer(self) -> None:
         """Notice when files were removed, and forget what was in them."""
@@ -299,7 +260,7 @@ class Journal:
         self.rotate()
         for segment in self._segments:
             if not segment.path.exists():
-                self._lose_all(segment, "removed")
+                self._reader.lose_all(segment, "removed")
 
     def _new_writer(self) -> SegmentWriter:
         self._make_directory()
@@ -317,7 +278,7 @@ class Journal:
     def _accept(self, written: Sequence[tuple[SegmentWriter, int, Rows]], opened: Sequence[SegmentWriter]) -> None:
         for writer, offset, rows in written:
             if not self._segments or self._segments[-1].path != writer.path:
-                self._segments.append(_Segment(writer.path, Ledger(self._last), 0))
+                self._segments.append(Segment(writer.path, Ledger(self._last), 0))
             segment = self._segments[-1]
             segment.ledger.add(offset, rows)
             segment.size = writer.size
@@ -326,82 +287,9 @@ class Journal:
             self.rotate()
             self._writer = writer
 
-    def _remove(self, segment: _Segment) -> None:
+    def _remove(self, segment: Segment) -> None:
         segment.path.unlink(missing_ok=True)
         self._segments.remove(segment)
         if self._writer is not None and self._writer.path == segment.path:
             self.rotate()
-        if self._reader is not None and self._reader.path == segment.path:
-            self._close_reader()
-
-    def _frame(self, segment: _Segment, rows: range) -> Sequence[Record | None]:
-        """The records with these rows; what cannot be read is lost."""
-        ledger = segment.ledger
-        offset = ledger.frames[ledger.frame_of(rows.start)]
-        if self._decoded is not None and self._decoded[:2] == (segment.path, offset):
-            return self._decoded[2]
-        try:
-            records = self._open_reader(segment).frame(offset, ledger.frames)
-        except OSError as error:
-            if error.errno in _TRANSIENT:
-                raise
-            self._lose_all(segment, _reason(error))
-            return ()
-        except DamagedError:
-            records = []
-        self._report(self._reader.damage if self._reader else ())
-        numbers = ledger.numbers[rows.start : rows.stop].tolist()
-        read = {record.number for record in records if record is not None}
-        self._lose(ledger, rows, [number for number in numbers if number not in read])
-        self._decoded = segment.path, offset, records
-        return records
-
-    def _open_reader(self, segment: _Segment) -> SegmentFile:
-        if self._reader is None or self._reader.path != segment.path:
-            self._close_reader()
-            self._reader = SegmentFile(segment.path, self._templates)
-        return self._reader
-
-    def _close_reader(self) -> None:
-        self._decoded = None
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
-    def _lose_all(self, segment: _Segment, reason: str) -> None:
-        self._report([Extent(segment.path, 0, segment.size, reason)])
-        self._lose(segment.ledger, range(len(segment.ledger)), segment.ledger.numbers.tolist())
-
-    def _lose(self, ledger: Ledger, rows: range, numbers: Sequence[int]) -> None:
-        """These records will never be read: they are settled, and counted if they were not."""
-        if numbers:
-            gone = set(numbers)
-            self._lost.add(row for row in ledger.waiting(rows) if row[0] in gone)
-            ledger.settle(np.array(numbers, dtype=np.int64))
-
-    def _report(self, extents: Iterable[Extent]) -> None:
-        """Remember what was skipped, each place once."""
-        for extent in extents:
-            if extent not in self._known_damage:
-                self._known_damage.add(extent)
-                self._damage.append(extent)
-
-
-class _Count:
-    """Counts records by stream, and what is in them by kind."""
-
-    def __init__(self) -> None:
-        self.records = 0
-        self.streams: dict[int, int] = {}
-        self.kinds: dict[Kind, int] = {}
-
-    def add(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """Count rows of a ledger."""
-        for _, stream, kind, count in rows:
-            self.records += 1
-            self.streams[stream] = self.streams.get(stream, 0) + 1
-            self.kinds[KINDS[kind]] = self.kinds.get(KINDS[kind], 0) + count
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+        self._reader.close(segment.path)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from promscout.write.record import Rows
+from promscout.write.record import KINDS, Rows
+from promscout.write.status import Kind
 
 _KEPT: Final = ("number", "stream", "count", "kind")
 _FIRST_CAPACITY: Final = 256
+
+
+Indices: TypeAlias = NDArray[np.intp]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Records by stream, and the samples, histograms and exemplars in them."""
+
+    streams: dict[int, int] = {}
+    kinds: dict[Kind, int] = {}
 
 
 class Ledger:
@@ -115,17 +126,35 @@ class Ledger:
         is_last = frame + 1 == len(self._first_rows)
         return range(self._first_rows[frame], self._size if is_last else self._first_rows[frame + 1])
 
-    def waiting(self, rows: range | None = None) -> Iterator[tuple[int, int, int, int]]:
-        """Number, stream, number of a kind and count of every unsettled record."""
+    def waiting(self, rows: range | None = None) -> Indices:
+        """The unsettled ones of some neighbouring records, or of all."""
         rows = range(self._size) if rows is None else rows
-        at = np.flatnonzero(~self._settled[rows.start : rows.stop]) + rows.start
-        columns = [self._columns[name][at].tolist() for name in ("number", "stream", "kind", "count")]
-        return zip(*columns, strict=True)
+        return np.flatnonzero(~self._settled[rows.start : rows.stop]) + rows.start
+
+    def numbers_of(self, at: Indices) -> list[int]:
+        """The numbers of some records."""
+        numbers: list[int] = self._columns["number"][at].tolist()
+        return numbers
+
+    def count(self, at: Indices, tally: Counts) -> None:
+        """Add some records to ``tally``."""
+        streams, records = np.unique(self._columns["stream"][at], return_counts=True)
+        for stream, number in zip(streams.tolist(), records.tolist(), strict=True):
+            tally.streams[stream] = tally.streams.get(stream, 0) + number
+        kinds, counts = self._columns["kind"][at], self._columns["count"][at]
+        for kind in np.unique(kinds).tolist():
+            name = KINDS[kind]
+            tally.kinds[name] = tally.kinds.get(name, 0) + int(counts[kinds == kind].sum(dtype=np.int64))
+
+    def shrink(self) -> None:
+        """Give back the room for more records."""
+        self._resize(self._size)
 
     def _reserve(self, more: int) -> None:
-        if self._size + more <= len(self._settled):
-            return
-        capacity = max(2 * len(self._settled), self._size + more)
+        if self._size + more > len(self._settled):
+            self._resize(max(2 * len(self._settled), self._size + more))
+
+    def _resize(self, capacity: int) -> None:
         for name, column in self._columns.items():
             self._columns[name] = np.resize(column, capacity)
         self._settled = np.resize(self._settled, capacity)

@@ -101,7 +101,7 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
     """Compressed: sizes of the encoded label sets as uint32, the label sets, metadata of the families."""
 
 
-class Templates:
+class KnownTemplates:
     """The templates of records, each one object as long as anybody holds it: what was packed of one is kept on it."""
 
     def __init__(self) -> None:

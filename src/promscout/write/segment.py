@@ -26,7 +26,7 @@ from promscout.write.frame import (
     decode_index,
     parse_header,
 )
-from promscout.write.record import DamagedError, Record, Rows, Templates
+from promscout.write.record import DamagedError, KnownTemplates, Record, Rows
 
 SUFFIX: Final = ".segment"
 _WINDOW: Final = 1 << 16  # bytes that are read to find a header; most indexes are in it, too
@@ -56,7 +56,7 @@ class SegmentFile:
         OSError: when the file cannot be opened; the methods, when it cannot be read.
     """
 
-    def __init__(self, path: Path, templates: Templates) -> None:
+    def __init__(self, path: Path, templates: KnownTemplates) -> None:
         self.path = path
         self.damage: list[Extent] = []
         """What was skipped so far."""
@@ -205,7 +205,7 @@ class SegmentWriter:
         OSError: when the file is there already, or cannot be made; the methods, when it cannot be written.
     """
 
-    def __init__(self, path: Path, templates: Templates) -> None:
+    def __init__(self, path: Path, templates: KnownTemplates) -> None:
         self.path = path
         self.size = 0
         """Bytes written."""

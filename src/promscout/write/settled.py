@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from isal.isal_zlib import crc32
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 _MAGIC: Final = b"\xff\xfeprsd\x01\n"
 _HEAD: Final = len(_MAGIC) + 4  # with the checksum of what follows
 
-Ranges = NDArray[np.int64]
+Ranges: TypeAlias = NDArray[np.int64]
 """First and last number of each, one after the other, ascending."""
 
 
@@ -68,7 +68,7 @@ class SettledFile:
         """
         body = np.concatenate((np.array([settled.high], dtype="<i8"), settled.ranges.astype("<i8"))).tobytes()
         content = _MAGIC + crc32(body).to_bytes(4, "little") + body
-        if content == self._written:
+        if content == self._written and self.path.exists():
             return
         new = self.path.with_suffix(".new")
         try:
