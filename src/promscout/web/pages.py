@@ -11,6 +11,7 @@ from aiohttp import web
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
 from promscout.web.answers import stream
+from promscout.web.receivers import receiver, totals
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
 from promscout.web.view import EXTERNAL, VIEW
 
@@ -41,6 +42,18 @@ async def targets(request: web.Request) -> web.StreamResponse:
     )
 
 
+async def remote_write(request: web.Request) -> web.StreamResponse:
+    """Every receiver: whether samples arrive, what waits where, and what became of the rest."""
+    queues = request.app[VIEW].remote_write.status().queues
+    return await _page(
+        request,
+        "remote_write.html",
+        receivers=[receiver(queue) for queue in queues],
+        totals=totals(queues),
+        now_ms=request.app[CLOCK].now_ms(),
+    )
+
+
 async def config(request: web.Request) -> web.StreamResponse:
     """The configuration in force, without secrets."""
     return await _page(request, "config.html", config_text=request.app[VIEW].config_text)
@@ -62,5 +75,6 @@ def add_routes(app: web.Application, clock: Clock) -> None:
     app[CLOCK] = clock
     app.router.add_get("/", home)
     app.router.add_get("/targets", targets, allow_head=False)
+    app.router.add_get("/remote-write", remote_write, allow_head=False)
     app.router.add_get("/config", config, allow_head=False)
     app.router.add_static("/static/", _STATIC)

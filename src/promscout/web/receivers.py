@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -51,6 +51,48 @@ def delivery_state(queue: QueueStatus) -> DeliveryState:
     if age > 2 * queue.batch_send_deadline + 10:
         return DeliveryState.BEHIND
     return DeliveryState.DELIVERING if queue.attempted or age else DeliveryState.IDLE
+
+
+class KindRow(msgspec.Struct, frozen=True):
+    """What became of one kind of things in a queue. Metadata never wait: ``waiting`` and ``on_disk`` are None."""
+
+    name: str
+    sent: int
+    waiting: int | None
+    on_disk: int | None
+    retried: int
+    failed: int
+    dropped: dict[str, int]
+
+
+class Receiver(msgspec.Struct, frozen=True):
+    """A receiver as the page shows it. The row of samples is always there, the others if there is anything to say."""
+
+    queue: QueueStatus
+    state: DeliveryState
+    oldest_age: float
+    rows: tuple[KindRow, ...]
+
+
+def receiver(queue: QueueStatus) -> Receiver:
+    """One queue for the page."""
+    return Receiver(queue, delivery_state(queue), oldest_age(queue), tuple(_rows(queue)))
+
+
+def _rows(queue: QueueStatus) -> Iterator[KindRow]:
+    buffer = queue.buffer
+    waiting = queue.pending_samples + queue.in_flight_samples
+    on_disk = buffer.samples if buffer else None
+    yield KindRow("Samples", queue.sent, waiting, on_disk, queue.retried, queue.failed, queue.dropped)
+    for name, status, on_disk in (
+        ("Histograms", queue.histograms, buffer.histograms if buffer else None),
+        ("Exemplars", queue.exemplars, buffer.exemplars if buffer else None),
+    ):
+        if status != KindStatus() or on_disk:
+            yield KindRow(name, status.sent, status.pending, on_disk, status.retried, status.failed, status.dropped)
+    metadata = queue.metadata
+    if metadata != KindStatus():
+        yield KindRow("Metadata", metadata.sent, None, None, metadata.retried, metadata.failed, metadata.dropped)
 
 
 def oldest_age(queue: QueueStatus) -> float:

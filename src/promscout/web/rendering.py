@@ -31,11 +31,34 @@ def until(ms: int) -> str:
 def size(count: int) -> str:
     """A number of bytes with three digits: ``17 B``, ``4.71 KiB``."""
     amount = float(count)
-    for unit in ("B", "KiB", "MiB"):
+    for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 999.5:
             return f"{amount:.3g} {unit}"
         amount /= 1024
-    return f"{amount:.3g} GiB"
+    return f"{amount:.3g} TiB"
+
+
+def amount(count: int) -> str:
+    """A number of things: ``99,999`` as it is, from there on with three digits: ``1.23 M``."""
+    if count < 100_000:
+        return f"{count:,}"
+    thousands = count / 1000
+    for unit in ("k", "M", "G"):
+        if thousands < 999.5:
+            return f"{thousands:.3g} {unit}"
+        thousands /= 1000
+    return f"{thousands:.3g} T"
+
+
+def lasting(seconds: float) -> str:
+    """A duration as people say it, in its largest unit and the next: ``2 min 10 s``, ``3 d``."""
+    rest = round(seconds)
+    parts: list[tuple[int, str]] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, rest = divmod(rest, size)
+        if parts or number:
+            parts.append((number, unit))
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2] if number) or "less than 1 s"
 
 
 def span(seconds: float) -> str:
@@ -51,7 +74,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"ago": ago, "until": until, "size": size, "span": span, "rfc3339": rfc3339}
+    environment.filters |= {
+        "ago": ago,
+        "until": until,
+        "size": size,
+        "amount": amount,
+        "span": span,
+        "lasting": lasting,
+        "rfc3339": rfc3339,
+    }
     environment.globals["version"] = __version__
     return environment
 

@@ -8,9 +8,11 @@ import pytest
 
 from promscout.httpclient.secret import URL
 from promscout.web.receivers import DeliveryState, delivery_state
+from promscout.web.rendering import amount, lasting
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
-from unit.web.agent_view import Site
+from unit.web.agent_view import NOW_MS, Site
+from unit.web.test_web_pages import EVIL, Page
 from unit.write.statuses import buffer_status, queue_status
 
 pytestmark = pytest.mark.real_time
@@ -223,3 +225,185 @@ FAILING = {"failing_for": 3.0, "last_error": "status 503: busy"}
 )
 def test_a_state_says_whether_samples_arrive(facts: dict[str, Any], state: str) -> None:
     assert delivery_state(queue_status(**facts)) is DeliveryState(state)
+
+
+async def shown(site: Site) -> Page:
+    return Page(await site.text("/remote-write"))
+
+
+async def test_the_page_is_in_the_navigation(site: Site) -> None:
+    for path in ("/targets", "/config", "/remote-write"):
+        page = Page(await site.text(path))
+        current = [attributes.get("href") for tag, attributes in page.tags if attributes.get("aria-current") == "page"]
+        assert current == [path]
+        assert "/remote-write" in page.links()
+
+
+async def test_without_receivers_the_page_says_where_samples_go(site: Site) -> None:
+    text = (await shown(site)).text
+    assert "No remote_write is configured" in text
+    assert "local store" in text
+    assert "promscout query" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"attempted": 0, "sent": 0}, "r idle http://127.0.0.1:9/write Nothing was to be delivered yet."),
+        ({}, "r delivering http://127.0.0.1:9/write Samples arrive."),
+        ({"oldest_pending_age": 130.0}, "r behind http://127.0.0.1:9/write Samples arrive, behind by 2 min 10 s."),
+        (
+            {"last_error": "status 400: out of order"},
+            "The receiver rejected the last request, and what was in it is lost: status 400: out of order.",
+        ),
+        (
+            {**FAILING, "failing_for": 200.0, "next_attempt_in": 4.0},
+            "The receiver answers with status 503: busy. It has been so for 3 min 20 s; the next attempt is in 4 s.",
+        ),
+        (
+            {"failing_for": 0.2, "last_error": "connection refused"},
+            "Sending fails: connection refused. It has been so for less than 1 s; an attempt is under way.",
+        ),
+        (
+            {"buffer": buffer_status(error="No space left on device")},
+            "Nothing can be written to disk: No space left on device. What waits is in memory only.",
+        ),
+        (
+            {"buffer": buffer_status(bytes=14 << 20, max_bytes=4 << 30, max_age=86400.0)},
+            "Disk 14 MiB of 4 GiB , kept 1 d",
+        ),
+        ({"buffer": buffer_status(skipped_bytes=4096)}, "Damaged 4 KiB skipped"),
+        ({}, "Disk not used"),
+        ({"pending_bytes": 1 << 20}, "Memory 1 MiB of 64 MiB"),
+        ({"requests": 3, "shards": 4}, "Requests 3 under way, 4 allowed at present"),
+        ({"bytes_sent": 2048, "metadata_bytes_sent": 2048}, "Sent 4 KiB , compressed"),
+        ({"protobuf_message": "io.prometheus.write.v2.Request"}, "Message io.prometheus.write.v2.Request"),
+        ({"highest_sent_timestamp": NOW_MS - 5000}, "Newest delivered 5 s ago"),
+        ({"highest_sent_timestamp": 0}, "Newest delivered none yet"),
+        ({}, "Longest waiting none waits"),
+        ({"buffer": buffer_status(oldest_age=3720.0)}, "Longest waiting 1 h 2 min"),
+    ],
+    ids=str,
+)
+async def test_a_receiver_is_described_in_words(
+    site: Site, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], words: str
+) -> None:
+    show(site, monkeypatch, queue_status(**facts))
+    assert words in (await shown(site)).text
+
+
+async def test_every_kind_has_a_row_that_says_what_became_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = {
+        "sent": 1_234_567,
+        "pending_samples": 1000,
+        "in_flight_samples": 1,
+        "retried": 2,
+        "failed": 3,
+        "dropped": {"too_old": 4, "something_new": 5},
+    }
+    show(
+        site,
+        monkeypatch,
+        queue_status(
+            **samples,
+            histograms=KindStatus(pending=6, sent=7, retried=8, failed=9, dropped={"dropped_series": 10}),
+            metadata=KindStatus(sent=11, retried=12, failed=13),
+            buffer=buffer_status(samples=1_200_000, histograms=14, exemplars=15),
+        ),
+    )
+    page = await shown(site)
+    assert (
+        "Samples 1.23 M 1,001 1.2 M 2 3 4 older than sample_age_limit, 5 something_new "
+        "Histograms 7 6 14 8 9 10 by relabelling "
+        "Exemplars 0 0 15 0 0 none "
+        "Metadata 11 12 13 none"
+    ) in page.text
+    titles = [attributes["title"] for tag, attributes in page.tags if tag == "span" and "title" in attributes]
+    assert titles[:4] == ["1,234,567", "1,001", "1,200,000", "2"]
+
+
+async def test_a_queue_with_samples_only_has_one_row(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(site, monkeypatch, queue_status(buffer=buffer_status()))
+    rows = [attributes for tag, attributes in (await shown(site)).tags if tag == "th" and attributes["scope"] == "row"]
+    assert len(rows) == 1
+
+
+async def test_several_receivers_come_in_order_below_their_sum(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(
+        site,
+        monkeypatch,
+        queue_status(name="first", pending_samples=1),
+        queue_status(name="second", in_flight_samples=2, buffer=buffer_status(samples=3)),
+    )
+    text = (await shown(site)).text
+    assert "2 receivers: 200 samples delivered, 3 waiting in memory, 3 on disk." in text
+    assert text.index("first delivering") < text.index("second delivering")
+
+
+async def test_what_others_say_is_escaped_on_the_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = queue_status(
+        name=EVIL,
+        url=f"http://127.0.0.1/{EVIL}",
+        last_error=f"status 400: {EVIL}",
+        protobuf_message=EVIL,
+        dropped={EVIL: 1},
+        buffer=buffer_status(path=EVIL, error=EVIL),
+    )
+    show(site, monkeypatch, bad, queue_status(name="2", last_error=EVIL, failing_for=1.0))
+    text = await site.text("/remote-write")
+    assert text.count("alert(1)") == 9
+    assert "<script>" not in text
+    scripts = [attributes for tag, attributes in Page(text).tags if tag == "script"]
+    assert scripts == [{"src": "/static/refresh.js", "defer": None}]
+
+
+async def test_the_page_works_without_scripts_and_for_screen_readers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show(site, monkeypatch, queue_status(), queue_status(name="s", **FAILING, buffer=buffer_status(error="full")))
+    page = await shown(site)
+    for tag, attributes in page.tags:
+        assert tag != "style"
+        assert not {"style", "onclick", "onload"} & attributes.keys()
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    sections = [attributes["aria-labelledby"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == ["receiver-1", "receiver-2"]
+    assert set(sections) <= set(identifiers)
+    assert [tag for tag, _ in page.tags if tag in ("table", "caption")] == ["table", "caption"] * 2
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+    assert [attributes["id"] for tag, attributes in page.tags if attributes.get("id") == "live"] == ["live"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (99_999, "99,999"),
+        (100_000, "100 k"),
+        (1_234_567, "1.23 M"),
+        (999_600_000, "1 G"),
+        (12_345_678_901, "12.3 G"),
+        (5_000_000_000_000, "5 T"),
+    ],
+)
+def test_a_large_number_has_three_digits(count: int, text: str) -> None:
+    assert amount(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "less than 1 s"),
+        (1.0, "1 s"),
+        (59.6, "1 min"),
+        (130.0, "2 min 10 s"),
+        (3600.0, "1 h"),
+        (3605.0, "1 h"),
+        (3720.0, "1 h 2 min"),
+        (90_000.0, "1 d 1 h"),
+        (1_000_000.0, "11 d 13 h"),
+    ],
+)
+def test_a_duration_is_told_in_two_units(seconds: float, text: str) -> None:
+    assert lasting(seconds) == text

@@ -1,4 +1,4 @@
-// Reloads the live part of the targets page at an interval that the reader chooses. Without it the page works the same.
+// Reloads the live part of a page at an interval that the reader chooses. Without it the page works the same.
 "use strict";
 (() => {
   const tools = document.getElementById("tools");
