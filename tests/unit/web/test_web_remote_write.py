@@ -276,7 +276,7 @@ async def test_without_receivers_the_page_says_where_samples_go(site: Site) -> N
         ({}, "Disk not used"),
         ({"pending_bytes": 1 << 20}, "Memory 1 MiB of 64 MiB"),
         ({"requests": 3, "shards": 4}, "Requests 3 under way, 4 allowed at present"),
-        ({"bytes_sent": 2048, "metadata_bytes_sent": 2048}, "Sent 4 KiB , compressed"),
+        ({"bytes_sent": 2048, "metadata_bytes_sent": 2048}, "Bytes sent 4 KiB , compressed"),
         ({"protobuf_message": "io.prometheus.write.v2.Request"}, "Message io.prometheus.write.v2.Request"),
         ({"highest_sent_timestamp": NOW_MS - 5000}, "Newest delivered 5 s ago"),
         ({"highest_sent_timestamp": 0}, "Newest delivered none yet"),
