@@ -47,18 +47,18 @@ def delivery_state(queue: QueueStatus) -> DeliveryState:
         return DeliveryState.FAILING
     if queue.last_error:
         return DeliveryState.REJECTING
-    age = oldest_age(queue)
+    age = queue.oldest_pending_age
     if age > 2 * queue.batch_send_deadline + 10:
         return DeliveryState.BEHIND
     return DeliveryState.DELIVERING if queue.attempted or age else DeliveryState.IDLE
 
 
 class KindRow(msgspec.Struct, frozen=True):
-    """What became of one kind of things in a queue. Metadata never wait: ``waiting`` and ``on_disk`` are None."""
+    """What became of one kind of things in a queue. Metadata never wait: ``in_memory`` and ``on_disk`` are None."""
 
     name: str
     sent: int
-    waiting: int | None
+    in_memory: int | None
     on_disk: int | None
     retried: int
     failed: int
@@ -70,34 +70,29 @@ class Receiver(msgspec.Struct, frozen=True):
 
     queue: QueueStatus
     state: DeliveryState
-    oldest_age: float
     rows: tuple[KindRow, ...]
 
 
 def receiver(queue: QueueStatus) -> Receiver:
     """One queue for the page."""
-    return Receiver(queue, delivery_state(queue), oldest_age(queue), tuple(_rows(queue)))
+    return Receiver(queue, delivery_state(queue), tuple(_rows(queue)))
 
 
 def _rows(queue: QueueStatus) -> Iterator[KindRow]:
     buffer = queue.buffer
-    waiting = queue.pending_samples + queue.in_flight_samples
     on_disk = buffer.samples if buffer else None
-    yield KindRow("Samples", queue.sent, waiting, on_disk, queue.retried, queue.failed, queue.dropped)
+    in_memory = queue.pending_samples + queue.in_flight_samples - (on_disk or 0)
+    yield KindRow("Samples", queue.sent, in_memory, on_disk, queue.retried, queue.failed, queue.dropped)
     for name, status, on_disk in (
         ("Histograms", queue.histograms, buffer.histograms if buffer else None),
         ("Exemplars", queue.exemplars, buffer.exemplars if buffer else None),
     ):
-        if status != KindStatus() or on_disk:
-            yield KindRow(name, status.sent, status.pending, on_disk, status.retried, status.failed, status.dropped)
+        if status != KindStatus():
+            in_memory = status.pending - (on_disk or 0)
+            yield KindRow(name, status.sent, in_memory, on_disk, status.retried, status.failed, status.dropped)
     metadata = queue.metadata
     if metadata != KindStatus():
         yield KindRow("Metadata", metadata.sent, None, None, metadata.retried, metadata.failed, metadata.dropped)
-
-
-def oldest_age(queue: QueueStatus) -> float:
-    """Seconds that the oldest sample in memory or on disk has waited; 0 when nothing is waiting."""
-    return max(queue.oldest_pending_age, queue.buffer.oldest_age if queue.buffer else 0.0)
 
 
 def totals(queues: Iterable[QueueStatus]) -> Totals:

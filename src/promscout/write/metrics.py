@@ -22,8 +22,7 @@ _BufferFact: TypeAlias = tuple[str, str, Callable[[BufferStatus], float]]
 
 def _shards_desired(queue: QueueStatus) -> int:
     """One more than there are while samples for a further request wait, so that it can be above ``shards_max``."""
-    on_disk = queue.buffer.samples if queue.buffer is not None else 0
-    return queue.shards + (queue.pending_samples + on_disk >= queue.max_samples_per_send)
+    return queue.shards + (queue.pending_samples >= queue.max_samples_per_send)
 
 
 _COUNTERS: Final[tuple[_Fact, ...]] = (
@@ -58,8 +57,8 @@ _GAUGES: Final[tuple[_Fact, ...]] = (
     (f"{_OWN}pending_bytes_max", "Most memory that samples may take which wait.", lambda q: q.max_pending_bytes),
     (
         f"{_OWN}oldest_pending_age_seconds",
-        "How long the oldest sample has waited, in memory or on disk; 0 when none does.",
-        lambda q: max(q.oldest_pending_age, q.buffer.oldest_age if q.buffer is not None else 0.0),
+        "How long the oldest sample has waited; 0 when none does.",
+        lambda q: q.oldest_pending_age,
     ),
     (
         f"{_OWN}failing_seconds",
@@ -186,7 +185,7 @@ def _kind_families(kind: str, queues: Sequence[tuple[tuple[str, str], KindStatus
         return
     yield _gauge(
         f"{name}_pending",
-        f"{text} waiting in memory or in flight.",
+        f"{text} waiting, in memory or on disk, or in flight.",
         [(labels, status.pending) for labels, status in queues],
     )
     dropped = CounterMetricFamily(

@@ -29,8 +29,9 @@ class Tally(msgspec.Struct):
     retried: int = 0
     """In requests that were sent again, every time counted."""
     dropped: dict[str, int] = {}
-    """Never sent, by reason: ``dropped_series`` (by relabelling), ``too_old``, ``queue_full``, ``shutdown``.
+    """Never sent, by reason: ``dropped_series`` (by relabelling), ``too_old``, ``queue_full`` (memory), ``shutdown``.
 
+    Of what was on disk ``buffer_full``, ``buffer_age``, ``damaged``.
     Of histograms also ``nhcb_in_rw1_not_supported``: remote write 1.0 has no custom buckets.
     """
 
@@ -44,7 +45,7 @@ class KindStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The histograms, exemplars or metadata of a queue at one moment. Counters mean what those of ``Tally`` mean."""
 
     pending: int = 0
-    """Waiting or in flight."""
+    """Waiting, in memory or on disk, or in flight."""
     attempted: int = 0
     sent: int = 0
     failed: int = 0
@@ -119,8 +120,6 @@ class BufferStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of damaged segments."""
     error: str = ""
     """Why nothing can be written at present; empty when it can."""
-    oldest_age: float = 0.0
-    """Seconds since the oldest that waits on disk only was appended, by whichever process; 0 when nothing is."""
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -130,11 +129,12 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: str
     """Without its password."""
     pending_samples: int
-    """Waiting, those in flight not counted."""
+    """Waiting, in memory or on disk; those in flight not counted."""
     pending_bytes: int
+    """Of memory."""
     max_pending_bytes: int
     oldest_pending_age: float
-    """Seconds; 0 when nothing is waiting."""
+    """Seconds since the oldest came of what waits in memory, which has the oldest of each stream; 0: nothing does."""
     in_flight_samples: int
     requests: int
     """In flight, those between two attempts included."""
