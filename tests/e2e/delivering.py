@@ -37,19 +37,18 @@ def configuration(jobs, *sections):
     }
 
 
-def section(receiver, **queue):
-    return remote_write(receiver.remote_write_url, **{"retry_on_http_429": True, **queue}) | {"remote_timeout": "1s"}
-
-
-def sent(targets, receiver, **queue):
-    return configuration([targets.job()], section(receiver, **queue))
+def sent(targets, receiver, *, timeout=10, **queue):
+    """``timeout`` is that of a request, in seconds."""
+    section = remote_write(receiver.remote_write_url, **{"retry_on_http_429": True, **queue})
+    return configuration([targets.job()], section | {"remote_timeout": f"{timeout}s"})
 
 
 async def everything_arrives(targets, receiver, agent, *, unless=(), again=False, refused=False, seconds=30):
     """Lets no more scrapes succeed, waits for what is due, and stops promscout; the account.
 
     What was served within one of the spans ``unless`` need not arrive. ``again``: whether samples that were taken may
-    come again, because promscout was killed. ``refused``: whether what was refused for good counts as delivered.
+    come again, because promscout was killed, or did not wait long for answers. ``refused``: whether what was refused
+    for good counts as delivered.
     """
 
     def found():

@@ -46,12 +46,12 @@ async def test_an_outage_loses_nothing(receiver, tmp_path):
 async def test_whatever_a_receiver_answers_each_sample_is_taken_once_or_refused(receiver, tmp_path, seed):
     kinds = ["500", "503", "429", "400", "hang", "take_and_hang", "reset_body", "reset_answer", "reset", "slow"]
     await receiver.answer(seed=seed, rate=0.4, kinds=kinds, limit=60, retry_after="1", delay=0.5)
-    queue = {"max_samples_per_send": 100, "max_shards": 4}
+    queue = {"max_samples_per_send": 100, "max_shards": 4, "timeout": 1}
     async with scraped(4, 120) as targets, Promscout(tmp_path, sent(targets, receiver, **queue)) as agent:
         await asyncio.sleep(30 if FULL else 5)
         dealt = (await receiver.report())["faults"]
         await receiver.answer()
-        result = await everything_arrives(targets, receiver, agent, refused=True)
+        result = await everything_arrives(targets, receiver, agent, again=True, refused=True)
         assert result.delivered > 4 * 8
         assert sum(dealt.values()) > 5
         assert ("status 400: refused on purpose with 400" in agent.log()) == ("400" in dealt)

@@ -112,7 +112,7 @@ def test_parts_of_a_portion_larger_than_a_shipment_are_in_flight_at_once_and_the
 def test_the_rest_of_a_portion_waits_for_what_is_in_flight_from_before_it():
     queue = StreamQueue()
     for scrape in range(2):
-        queue.append(portion(1, [float(scrape)] * 1000), 0.0)
+        put(queue, portion(1, [float(scrape)] * 1000))
     first = queue.take(1500)
     assert [len(entry.portion) for entry in first.entries] == [1000, 500]
     assert queue.take(1500) is None, "its series are in flight with the scrape before"
@@ -124,7 +124,7 @@ def test_the_rest_of_a_portion_waits_for_what_is_in_flight_from_before_it():
 def test_the_rest_of_a_rest_waits_for_it():
     queue = StreamQueue()
     for scrape in range(2):
-        queue.append(portion(1, [float(scrape)] * 1000), 0.0)
+        put(queue, portion(1, [float(scrape)] * 1000))
     queue.done(queue.take(500))
     first = queue.take(1000)
     assert [len(entry.portion) for entry in first.entries] == [500, 500]
