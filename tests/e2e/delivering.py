@@ -60,7 +60,11 @@ async def everything_arrives(targets, receiver, agent, *, unless=(), again=False
         await until(lambda: not found().lost_outside(unless), seconds, "what was scraped is delivered")
     except AssertionError:
         missing = found()
-        pytest.fail(f"{missing}; missing: {dict(list(missing.lost_outside(unless).items())[:20])}")
+        late = [
+            (scrape, f"{min((begin - at for begin, _ in unless if begin >= at), default=0):.2f} s before its time")
+            for scrape, at in missing.lost_outside(unless).items()
+        ]
+        pytest.fail(f"{missing}; {len(late)} must not be: {late[:20]}")
     agent.signal(SIGTERM)
     assert await agent.exit_code(10) == 0
     result, report = found(), await receiver.report()

@@ -12,6 +12,8 @@ from peers import StrictReceiver
 
 OUTAGE = 600 if FULL else 4  # seconds
 
+pytestmark = pytest.mark.timeout(1800 if FULL else 120)
+
 
 @pytest.fixture
 async def receiver(tmp_path):

@@ -98,10 +98,11 @@ class Spool:
         """
         interval = self._limits.flush_interval / 2
         while not self._closing:
-            next_flush = _now() + (interval if self._queue.disk is not Disk.FAILING else _RETRY)
+            began = _now()
             if self._opened or await self._open():
-                await self._flush(_now() - interval)
+                await self._flush(began - interval)
                 changed()
+            next_flush = began + (interval if self._queue.disk is not Disk.FAILING else _RETRY)
             while not self._closing and await self._wait(next_flush):
                 await self._read()
                 changed()
