@@ -110,7 +110,12 @@ class Agent:
         clock = clock or SystemClock()
         self._config_metrics = ConfigMetrics(self.registry, clock)
         discovery_metrics = DiscoveryMetrics(self.registry)
-        self.remote_write = RemoteWriteManager(RemoteWriteMetrics(self.registry), clock, buffers=buffers)
+        self.remote_write = RemoteWriteManager(
+            RemoteWriteMetrics(self.registry),
+            clock,
+            buffers=buffers,
+            families=lambda: self.scrape.families(),  # noqa: PLW0108 - it is made further down
+        )
         self._informers = SharedInformers(discovery_metrics)
         given: dict[type[SDConfig], Factory] = {
             KubernetesSDConfig: KubernetesFactory(self._informers, discovery_metrics, strict=strict_discovery),

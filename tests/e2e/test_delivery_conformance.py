@@ -15,12 +15,12 @@ from differential.pipeline_pages import PHASES
 from differential.pipeline_scene import Exporter, configuration, listed
 from e2e.delivered import delivered, labels_of, remote_write
 from e2e.promscout_process import Promscout, until
-from harness.strict_receiver.reading import V1
+from harness.strict_receiver.reading import V1, V2
 from harness.strict_receiver.record import SAMPLE
 from harness.strict_receiver.rules import STALE
 from peers import StrictReceiver
 
-MESSAGES = (V1,)
+MESSAGES = (V1, V2)
 PHASE = 1.1  # seconds: two scrapes
 
 

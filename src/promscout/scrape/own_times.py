@@ -74,7 +74,7 @@ class OwnTimes:
         known, nothing = self._known(self._table), (NO_TIMESTAMP, 0)
         encoded = [series.encoded_labels(position) for position in range(len(series))]
         left = [labels for labels in encoded if known.get(labels, nothing)[0] < timestamp_ms]
-        return series if len(left) == len(encoded) else SeriesTable(series.stream, left)
+        return series if len(left) == len(encoded) else SeriesTable(series.stream, left, series.families)
 
     def _judge(self, times: Timestamps, bits: NDArray[np.uint64], now_ms: int) -> tuple[NDArray[np.bool_], ...]:
         ahead = times > now_ms + _MOST_AHEAD_MS
@@ -128,5 +128,6 @@ class OwnTimes:
         if self._left_table is None or self._left is None or not np.array_equal(left, self._left):
             positions = np.flatnonzero(left).tolist()
             self._left = left
-            self._left_table = SeriesTable(series.stream, [series.encoded_labels(position) for position in positions])
+            encoded = [series.encoded_labels(position) for position in positions]
+            self._left_table = SeriesTable(series.stream, encoded, series.families)
         return self._left_table

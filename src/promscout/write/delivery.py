@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
 from random import uniform
@@ -12,10 +12,12 @@ from typing import Final
 
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
+from promscout.model.metadata import Families
 from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
 from promscout.write.config import ProtobufMessage, RemoteWriteConfig
 from promscout.write.intake import Intake
 from promscout.write.limited_log import LimitedLog
+from promscout.write.metadata import MetadataSender
 from promscout.write.packer import Packer
 from promscout.write.portion import AnyPortion
 from promscout.write.queue import Pending, Shipment, arrival, as_facts, by_kind
@@ -60,6 +62,7 @@ class RemoteWriteQueue:
         observe_duration: Callable[[float], None],
         *,
         buffer: Buffer | None = None,
+        families: Callable[[], Iterable[Families]] = tuple,
     ) -> None:
         self.name = name
         self.config = config
@@ -77,6 +80,7 @@ class RemoteWriteQueue:
             most_memory=max(MOST_MEMORY, 8 * options.capacity * options.max_shards),
         )
         self._spool = Spool(buffer, self._queue, self.counters, clock, log) if buffer else None
+        self._metadata = MetadataSender(name, config, families, lambda: self._packer.message)
         self._observe_duration = observe_duration
         self._limit = options.min_shards
         self._in_flight: dict[Shipment, tuple[Pending, ...]] = {}
@@ -85,6 +89,7 @@ class RemoteWriteQueue:
         self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0
         self._flushing = False
+        self._takes_v1 = False
         self._given_way = 0  # of the requests in flight
         self._ending = asyncio.Event()
         self._closing = asyncio.Event()
@@ -127,10 +132,12 @@ class RemoteWriteQueue:
                 self._requests = requests
                 if self._spool is not None:
                     requests.create_task(self._spool.run(self._dispatch), name=f"remote write buffer {self.name}")
+                metadata = requests.create_task(self._metadata.run(sender), name=f"remote write metadata {self.name}")
                 try:
                     self._dispatch()
                     await self._closing.wait()
                 finally:
+                    metadata.cancel()
                     self._requests = None
                     self._disarm()
                     if self._spool is not None:
@@ -219,6 +226,8 @@ class RemoteWriteQueue:
             failing_for=0.0 if counters.failing_since is None else now - counters.failing_since,
             next_attempt_in=max(0.0, counters.next_attempt - now),
             protobuf_message=self._packer.message,
+            metadata=self._metadata.status(),
+            metadata_bytes_sent=self._metadata.bytes_sent,
             buffer=self._spool.status() if self._spool is not None else None,
         )
 
@@ -278,6 +287,7 @@ class RemoteWriteQueue:
         False when others are to go on with what is in ``_in_flight``.
         """
         request: Request | None = None
+        fell_back = False
         pause = max(float(self._options.min_backoff), _LEAST_BACKOFF)
         for attempt in count():
             entries = self._packer.fitting(parcels[0])
@@ -293,6 +303,7 @@ class RemoteWriteQueue:
             outcome = await self._attempt(sender, request, attempt, by_kind(entries))
             if isinstance(outcome, Unsupported):
                 self._packer.fall_back()
+                fell_back = True
             elif isinstance(outcome, Retry):
                 self._limit = max(self._options.min_shards, self._limit // 2)
                 # Shortened at random, so that senders that failed together do not come back together.
@@ -304,9 +315,17 @@ class RemoteWriteQueue:
                     self._settle_idle()
                     return False
             else:
+                self._note_message(outcome, request, fell_back=fell_back)
                 self._settle(parcels, outcome, request)
                 return True
         return False
+
+    def _note_message(self, outcome: Sent | Reject, request: Request, *, fell_back: bool) -> None:
+        """Stay with 1.0 once it was taken; a receiver that refuses both messages had another reason."""
+        if request.message is ProtobufMessage.V1:
+            self._takes_v1 |= isinstance(outcome, Sent)
+            if fell_back and not self._takes_v1:
+                self._packer.restore()
 
     def _settle_idle(self) -> None:
         if len(self._in_flight) > self._given_way or not (self._given_way or self._queue.is_empty):

@@ -199,9 +199,12 @@ class Journal:
             segment.ledger.count(at[np.array(is_lost, dtype=np.bool_)], lost)
         return lost
 
-    def damage(self) -> tuple[list[Extent], Lost]:
-        """What was skipped since the last call, and the unsettled records that were in it, as far as they are known."""
-        return self._reader.damage()
+    def damage(self, held: Container[int] = ()) -> tuple[list[Extent], Lost]:
+        """What was skipped since the last call, and the unsettled records that were in it, as far as they are known.
+
+        Those in ``held`` are somewhere else, too, and do not count.
+        """
+        return self._reader.damage(held)
 
     def rotate(self) -> None:
         """Write the next records to a new segment."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -45,7 +45,7 @@ class JournalReader:
         self._decoded: _Decoded | None = None
         self._extents: list[Extent] = []
         self._reported: set[Extent] = set()
-        self._lost = Counts()
+        self._lost: list[tuple[Ledger, NDArray[np.intp]]] = []
 
     def scan(self, path: Path, last: int, settled: Settled) -> tuple[Segment | None, int | None]:
         """A segment as found, and when its oldest unsettled record came; None where nothing of it can be read.
@@ -130,11 +130,15 @@ class JournalReader:
                 self._reported.add(extent)
                 self._extents.append(extent)
 
-    def damage(self) -> tuple[list[Extent], Counts]:
-        """What was skipped and lost since the last call."""
+    def damage(self, held: Container[int]) -> tuple[list[Extent], Counts]:
+        """What was skipped and lost since the last call; records in ``held`` are not lost."""
         extents, self._extents = self._extents, []
-        lost, self._lost = self._lost, Counts()
-        return extents, lost
+        lost, counts = self._lost, Counts()
+        self._lost = []
+        for ledger, at in lost:
+            is_lost = [number not in held for number in ledger.numbers_of(at)]
+            ledger.count(at[np.array(is_lost, dtype=np.bool_)], counts)
+        return extents, counts
 
     def _opened(self, path: Path) -> SegmentFile:
         if self._file is None or self._file.path != path:
@@ -146,7 +150,7 @@ class JournalReader:
         """These records will never be read: they are settled, and counted if they were not."""
         if len(numbers):
             at = ledger.waiting(rows)
-            ledger.count(at[np.isin(ledger.numbers[at], numbers)], self._lost)
+            self._lost.append((ledger, at[np.isin(ledger.numbers[at], numbers)]))
             ledger.settle(numbers)
 
 

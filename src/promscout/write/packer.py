@@ -18,17 +18,17 @@ from promscout.write.status import Counters
 class Packer:
     """Makes the requests of one queue.
 
-    ``message`` is what it makes: that of the section, until ``fall_back``. What is left out is counted as dropped.
+    ``message`` is what it makes: that of the section, but 1.0 between ``fall_back`` and ``restore``. What is left out
+    is counted as dropped.
     """
 
     def __init__(self, config: RemoteWriteConfig, counters: Counters, clock: Clock) -> None:
         self.message = config.protobuf_message
+        self._wanted = config.protobuf_message
         self._age_limit = config.queue_config.sample_age_limit.milliseconds
         self._counters = counters
         self._clock = clock
-        self._encoder: RequestEncoder | RequestEncoderV2 = (
-            RequestEncoder() if self.message is ProtobufMessage.V1 else RequestEncoderV2()
-        )
+        self._encoder = _encoder_of(self.message)
 
     def fitting(self, entries: Sequence[Pending]) -> tuple[Pending, ...]:
         """What of ``entries`` may be sent now: not too old, and nothing that the message cannot carry.
@@ -47,12 +47,15 @@ class Packer:
         """A request with ``entries``."""
         return Request(self._encoder.encode([entry.portion for entry in entries]), self.message)
 
-    def fall_back(self) -> bool:
-        """Make requests of remote write 1.0 from now on; whether that is a change."""
-        if self.message is ProtobufMessage.V1:
-            return False
-        self.message, self._encoder = ProtobufMessage.V1, RequestEncoder()
-        return True
+    def fall_back(self) -> None:
+        """Make requests of remote write 1.0 from now on."""
+        if self.message is not ProtobufMessage.V1:
+            self.message, self._encoder = ProtobufMessage.V1, RequestEncoder()
+
+    def restore(self) -> None:
+        """Make requests as the section asks for again."""
+        if self.message is not self._wanted:
+            self.message, self._encoder = self._wanted, _encoder_of(self._wanted)
 
     def _only(
         self, entries: tuple[Pending, ...], keep: Callable[[AnyPortion], tuple[AnyPortion, ...]], reason: str
@@ -69,6 +72,10 @@ class Packer:
         for kind, number in by_kind(entries).items():
             self._counters.of(kind).drop(reason, number - left.get(kind, 0))
         return found
+
+
+def _encoder_of(message: ProtobufMessage) -> RequestEncoder | RequestEncoderV2:
+    return RequestEncoder() if message is ProtobufMessage.V1 else RequestEncoderV2()
 
 
 def _without_custom_buckets(portion: AnyPortion) -> tuple[AnyPortion, ...]:

@@ -111,6 +111,8 @@ class StreamQueue:
     def take(self, max_samples: int) -> Shipment | None:
         """The oldest portions of ready streams, at most ``max_samples`` samples; None when no stream is ready.
 
+        Exemplars that follow their samples come with them, beyond ``max_samples``, too.
+
         A portion that is larger than what is left of ``max_samples`` is divided by series, where it can be divided. The
         streams are in flight until ``done``.
         """
@@ -133,6 +135,9 @@ class StreamQueue:
             # The rest would overtake what is taken before the part: that has all of the stream's series.
             stream.divided = stream.divided and not is_second
             room -= min(size, room)
+            # Exemplars without a sample of their series in the same request are against the rules of 2.0.
+            while stream.pending and stream.pending[0].portion.kind is Kind.EXEMPLARS and not stream.divided:
+                entries.append(self._take_first(stream, len(stream.pending[0].portion)))
             if stream.pending and not stream.in_flight:
                 heappush(again, (stream.pending[0].number, name))
         for name, ready in taken.items():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
 from typing import Final, TypeAlias
 
 from promscout.logs import EventLog
 from promscout.model.clock import Clock
+from promscout.model.metadata import Families
 from promscout.model.series import ExemplarBatch, HistogramBatch, SampleBatch
 from promscout.write.buffers import Buffers
 from promscout.write.client import RemoteWriteClient
@@ -48,11 +49,13 @@ class RemoteWriteManager:
         connect: Connect = RemoteWriteClient,
         *,
         buffers: Buffers | None = None,
+        families: Callable[[], Iterable[Families]] = tuple,
     ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._connect = connect
         self._buffers = buffers
+        self._families = families
         self._queues: list[RemoteWriteQueue] = []
         self._retired: set[RemoteWriteQueue] = set()
         self._succeeded: set[RemoteWriteQueue] = set()
@@ -107,7 +110,8 @@ class RemoteWriteManager:
             others = [queue for queue in (*kept, *old, *retired, *(one for one, _ in queues)) if queue is not None]
             buffer = self._buffer(config, predecessor, others)
             observe = self._metrics.duration_observer(name, str(config.url))
-            queues.append((RemoteWriteQueue(name, config, labels, self._clock, observe, buffer=buffer), predecessor))
+            queue = RemoteWriteQueue(name, config, labels, self._clock, observe, buffer=buffer, families=self._families)
+            queues.append((queue, predecessor))
         return lambda: self._use(queues, old)
 
     def _use(
@@ -127,9 +131,11 @@ class RemoteWriteManager:
             self._metrics.forget(name, url)
 
     async def run(self) -> None:
-        """Deliver until ``stop``. Cancellation ends it at once; what is pending then is lost."""
+        """Deliver until ``stop``. Cancellation ends it at once; what is pending then is lost where there are no buffers."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            if self._buffers is not None:
+                group.create_task(self._tell_forsaken(self._buffers), name="remote write buffers of others")
             try:
                 for queue in (*self._queues, *self._retired):
                     self._serve(group, queue, None)
@@ -142,7 +148,7 @@ class RemoteWriteManager:
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - running out of time is a normal end
         """Deliver what is pending, but for no longer than ``timeout`` seconds; then ``run`` ends.
 
-        What could not be delivered is counted as dropped with reason ``shutdown``. Batches that are appended while it
+        What could not be delivered waits in its buffer, or is counted as dropped with reason ``shutdown``. Batches that are appended while it
         waits are delivered, too.
         """
         await asyncio.gather(*(self._finish(queue, timeout) for queue in (*self._queues, *self._retired)))
@@ -206,6 +212,13 @@ class RemoteWriteManager:
                 self._take_over(queue, predecessor)
         async with self._connect(queue.config) as sender:
             await queue.run(sender)
+
+    async def _tell_forsaken(self, buffers: Buffers) -> None:
+        known = {queue.buffer.directory for queue in self._queues if queue.buffer is not None}
+        now = self._clock.now_ms() / 1000
+        for one in await asyncio.to_thread(buffers.forsaken, known, now):
+            what = "were too old and are removed" if one.removed else "wait on disk"
+            _log.warning(f"samples for a receiver that is not configured {what}", path=str(one.path), bytes=one.bytes)
 
     def _take_over(self, queue: RemoteWriteQueue, predecessor: RemoteWriteQueue) -> None:
         self._succeeded.discard(predecessor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +32,9 @@ _RETRY: Final = 5.0
 
 _CLOSE_TIMEOUT: Final = 1.5
 """Seconds that writing may take when the queue ends: the whole stop of the agent takes at most five."""
+
+_SLOW: Final = 5.0
+"""Seconds after which a disk that does not answer counts as failing."""
 
 _NO_LIMIT: Final = 1 << 62
 
@@ -61,6 +64,7 @@ class _Written(NamedTuple):
     done: bool
     error: OSError | None
     lost: dict[str, Lost]
+    extents: Sequence[Extent] = ()
 
 
 class Spool:
@@ -100,7 +104,7 @@ class Spool:
         while not self._closing:
             began = _now()
             if self._opened or await self._open():
-                await self._flush(began - interval)
+                await self._flush(began - interval / 2)
                 changed()
             next_flush = began + (interval if self._queue.disk is not Disk.FAILING else _RETRY)
             while not self._closing and await self._wait(next_flush):
@@ -193,7 +197,12 @@ class Spool:
         first = self._next_record
         records = [Record(first + number, self._stamp(entry), entry.portion) for number, entry in enumerate(entries)]
         held, oldest = queue.in_memory(), self._oldest_kept()
-        written = await self._do(lambda: self._write(records, settled, held, oldest))
+        slow = asyncio.get_running_loop().call_later(_SLOW, self._hangs)
+        try:
+            written = await self._do(lambda: self._write(records, settled, held, oldest))
+        finally:
+            slow.cancel()
+        self._report(written.extents)
         for reason, lost in written.lost.items():
             self._count_lost(lost, reason)
         if written.done:
@@ -217,7 +226,8 @@ class Spool:
             journal.commit()
         except OSError as error:
             return _Written(done, error, lost)
-        return _Written(done, None, lost)
+        extents, lost["damaged"] = journal.damage(held.union(record.number for record in records))
+        return _Written(done, None, lost, extents)
 
     async def _read(self) -> None:
         held, cursor = self._queue.in_memory(), self._cursor
@@ -226,7 +236,7 @@ class Spool:
         except OSError as error:
             self._failed(error)
             return
-        extents, lost = await self._do(self._journal.damage)
+        extents, lost = await self._do(lambda: self._journal.damage(held))
         self._report(extents)
         self._count_lost(lost, "damaged")
         behind = _now() - self._clock.now_ms() / 1000
@@ -251,7 +261,7 @@ class Spool:
         if any(kinds.values()):
             self._log.warning("samples on disk were dropped", reason=reason, **as_facts(kinds))
 
-    def _report(self, extents: list[Extent]) -> None:
+    def _report(self, extents: Sequence[Extent]) -> None:
         for extent in extents:
             self._skipped += extent.stop - extent.start
             self._log.warning(
@@ -276,6 +286,9 @@ class Spool:
         self._queue.disk = Disk.FAILING
         self._error = reason
         self._queue.release()
+
+    def _hangs(self) -> None:
+        self._failed(OSError(0, f"the disk has not answered for {_SLOW:g} s"))
 
     def _works(self) -> None:
         if self._queue.disk is Disk.FAILING:
