@@ -131,7 +131,7 @@ class RemoteWriteManager:
             self._metrics.forget(name, url)
 
     async def run(self) -> None:
-        """Deliver until ``stop``. Cancellation ends it at once; what is pending then is lost where there are no buffers."""
+        """Deliver until ``stop``. Cancellation ends it at once; without buffers what is pending then is lost."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             if self._buffers is not None:
@@ -148,8 +148,8 @@ class RemoteWriteManager:
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - running out of time is a normal end
         """Deliver what is pending, but for no longer than ``timeout`` seconds; then ``run`` ends.
 
-        What could not be delivered waits in its buffer, or is counted as dropped with reason ``shutdown``. Batches that are appended while it
-        waits are delivered, too.
+        What could not be delivered waits in its buffer, or is counted as dropped with reason ``shutdown``. Batches that
+        are appended while it waits are delivered, too.
         """
         await asyncio.gather(*(self._finish(queue, timeout) for queue in (*self._queues, *self._retired)))
         self._stopping.set()
