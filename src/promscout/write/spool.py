@@ -30,8 +30,8 @@ _WRITE_AT_ONCE: Final = 16 << 20
 _RETRY: Final = 5.0
 """Seconds until a disk that failed is tried again."""
 
-_CLOSE_TIMEOUT: Final = 1.5
-"""Seconds that writing may take when the queue ends: the whole stop of the agent takes at most five."""
+_CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that the disk may take when the queue ends: the whole stop of the agent takes at most five."""
 
 _SLOW: Final = 5.0
 """Seconds after which a disk that does not answer counts as failing."""
@@ -94,12 +94,15 @@ class Spool:
         self._reading = True
         self._wake = asyncio.Event()
         self._closing = False
+        self._hanging = False
+        self._running: asyncio.Task[None] | None = None
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Write and read until ``stop``; then end when the work under way is done.
 
         ``changed`` is called when there may be more to send.
         """
+        self._running = asyncio.current_task()
         interval = self._limits.flush_interval / 2
         while not self._closing:
             began = _now()
@@ -121,14 +124,16 @@ class Spool:
         self._reading = False
 
     def stop(self) -> None:
-        """Let ``run`` end."""
+        """Let ``run`` end. A disk that does not answer is not waited for."""
         self._closing = True
         self._wake.set()
+        if self._running is not None:
+            asyncio.get_running_loop().call_later(0 if self._hanging else _CLOSE_TIMEOUT, self._running.cancel)
 
     async def close(self) -> None:
         """Write everything that is not on disk, if that is possible soon; then let go of the directory."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
+            async with asyncio.timeout(0 if self._hanging else _CLOSE_TIMEOUT):
                 if self._opened or await self._open():
                     while self._queue.disk is Disk.WORKING and self._queue.has_unwritten:
                         await self._flush(math.inf)
@@ -200,6 +205,7 @@ class Spool:
         slow = asyncio.get_running_loop().call_later(_SLOW, self._hangs)
         try:
             written = await self._do(lambda: self._write(records, settled, held, oldest))
+            self._hanging = False
         finally:
             slow.cancel()
         self._report(written.extents)
@@ -288,6 +294,7 @@ class Spool:
         self._queue.release()
 
     def _hangs(self) -> None:
+        self._hanging = True
         self._failed(OSError(0, f"the disk has not answered for {_SLOW:g} s"))
 
     def _works(self) -> None:

@@ -9,9 +9,9 @@ from harness.waiting import until
 from promscout.httpclient.secret import URL
 from promscout.model.clock import SystemClock
 from promscout.model.duration import Duration
-from promscout.write.config import QueueConfig, RemoteWriteConfig
+from promscout.write.config import ProtobufMessage, QueueConfig, RemoteWriteConfig
 from promscout.write.delivery import RemoteWriteQueue
-from promscout.write.sender import Reject, Retry, Sent
+from promscout.write.sender import Reject, Retry, Sent, Unsupported, Written
 from unit.write.fake_receiver import FakeReceiver, Target
 
 
@@ -260,3 +260,75 @@ async def test_whatever_the_receiver_does_each_stream_is_delivered_in_order_or_c
     assert status.sent == receiver.count
     assert status.sent + status.failed == sum(target.scrapes * len(target.table) for target in targets)
     assert receiver.most_at_once <= 5
+
+
+class Speaks(FakeReceiver):
+    """Takes requests with some messages only; remembers which came."""
+
+    def __init__(self, *messages):
+        super().__init__()
+        self.messages = messages
+        self.asked = []
+
+    async def send(self, request, attempt):
+        self.asked.append(request.message)
+        if request.message not in self.messages:
+            return Unsupported("status 415: Unsupported Media Type")
+        return Sent() if request.message is V2 else await super().send(request, attempt)
+
+
+V1, V2 = ProtobufMessage
+
+
+def queue_of_2_0(clock):
+    config = RemoteWriteConfig(
+        url=URL.parse("http://127.0.0.1:9/write"),
+        protobuf_message=V2,
+        queue_config=QueueConfig(max_samples_per_send=2, min_backoff=Duration(1)),
+    )
+    return RemoteWriteQueue("r", config, {}, clock, lambda _: None)
+
+
+async def test_a_receiver_that_does_not_know_2_0_gets_the_same_samples_by_1_0(clock, caplog):
+    queue, receiver, target = queue_of_2_0(clock), Speaks(V1), Target(1, 2)
+    async with running(queue, receiver):
+        assert queue.status().protobuf_message == V2
+        for _ in range(3):
+            queue.append(target.batch(clock.now_ms()))
+            await asyncio.sleep(1)
+    assert receiver.asked == [V2, V1, V1, V1]
+    assert receiver.values(n="0") == [1.0, 2.0, 3.0]
+    assert (queue.status().protobuf_message, queue.status().sent, queue.status().failed) == (V1, 6, 0)
+    assert [one.message for one in caplog.records] == ["the receiver does not know remote write 2.0, it gets 1.0"]
+
+
+async def test_2_0_is_not_given_up_for_a_receiver_that_takes_1_0_neither(clock):
+    queue, receiver, target = queue_of_2_0(clock), Speaks(), Target(1, 2)
+    async with running(queue, receiver):
+        queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(1)
+        assert queue.status().failed == 2
+        receiver.messages = (V2,)
+        queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(1)
+    assert receiver.asked == [V2, V1, V2]
+    assert (queue.status().protobuf_message, queue.status().sent) == (V2, 2)
+
+
+async def test_what_a_receiver_says_it_has_not_stored_counts_as_failed(clock):
+    queue, receiver, target = queue_of_2_0(clock), FakeReceiver(), Target(1, 2)
+    answers = [
+        Sent(Written(samples=1)),
+        Reject("status 400: one is too old", Written(samples=1)),
+        Sent(Written(samples=2)),
+    ]
+
+    async def send(request, attempt):
+        return answers.pop(0)
+
+    receiver.send = send
+    async with running(queue, receiver):
+        for _ in range(3):
+            queue.append(target.batch(clock.now_ms()))
+            await asyncio.sleep(1)
+    assert (queue.status().sent, queue.status().failed) == (4, 2)

@@ -6,8 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from promscout.model.series import SampleBatch, SeriesTable
+from promscout.model.histogram import Exemplar
+from promscout.model.series import ExemplarBatch, SampleBatch, SeriesTable
 from promscout.write.queue import Pending, StreamQueue
+from promscout.write.status import Kind
 from promscout.write.templates import Templates
 
 TEMPLATES = Templates({}, ())
@@ -187,6 +189,19 @@ def test_one_that_waits_for_ever_does_not_make_the_queue_grow():
     assert queue.oldest == 0.0
     queue.done(stuck)
     assert contents(queue.take(9)) == [(1, [2])]
+
+
+def test_exemplars_come_with_their_samples_beyond_the_limit_too():
+    queue = StreamQueue()
+    put(queue, portion(1, [1, 2]))
+    table = TABLES[1, 2]
+    put(queue, TEMPLATES.exemplars(ExemplarBatch(table, (Exemplar((), 1.0, 1), Exemplar((), 2.0, 1)))))
+    put(queue, portion(1, [3, 4]))
+    first = queue.take(2)
+    assert [entry.portion.kind for entry in first.entries] == [Kind.SAMPLES, Kind.EXEMPLARS]
+    assert (queue.samples, queue.others[Kind.EXEMPLARS]) == (2, 0)
+    queue.done(first)
+    assert contents(queue.take(2)) == [(1, [3, 4])]
 
 
 class QueueMachine(RuleBasedStateMachine):

@@ -7,10 +7,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from promscout.httpclient.secret import URL
 from promscout.model.duration import Duration
+from promscout.write.buffers import Buffers
 from promscout.write.config import QueueConfig, RemoteWriteConfig
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import FLUSH_TIMEOUT, RemoteWriteManager
-from promscout.write.sender import Reject, Retry
+from promscout.write.sender import Reject, Retry, Sent
 from unit.write.fake_receiver import FakeReceiver, Target
 
 
@@ -265,3 +266,43 @@ async def test_dropped_samples_are_reported_by_reason(manager_for, clock, regist
     manager.append(Target(1, 3).batch(clock.now_ms()))
     labels = {"remote_name": "r", "url": "http://user:xxxxx@127.0.0.1/write", "reason": "shutdown"}
     assert registry.get_sample_value("prometheus_remote_storage_samples_dropped_total", labels) == 3
+
+
+async def test_what_a_removed_receiver_did_not_take_is_sent_when_its_section_is_back(clock, registry, tmp_path):
+    receivers = Receivers(r1=FakeReceiver())
+    manager = RemoteWriteManager(RemoteWriteMetrics(registry), clock, receivers.connect, buffers=Buffers(tmp_path))
+    receivers["r1"].answer = lambda: Retry("away")
+    target = Target(1, 10)
+    manager.apply_config([section(1)], {"zone": "old"})
+    async with running(manager):
+        for _ in range(3):
+            manager.append(target.batch(clock.now_ms()))
+            await asyncio.sleep(1)
+        manager.apply_config([], {})
+        await asyncio.sleep(FLUSH_TIMEOUT + 1)
+        receivers["r1"].answer = Sent
+        manager.apply_config([section(1, name="again")], {"zone": "new"})
+        manager.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(10)
+        assert receivers["r1"].values(n="0", zone="old") == [1.0, 2.0, 3.0]
+        assert receivers["r1"].values(n="0", zone="new") == [4.0]
+        assert manager.status().queues[0].dropped == {}
+
+
+async def test_a_section_that_is_back_before_the_old_queue_has_ended_takes_it_over(clock, registry, tmp_path):
+    receivers = Receivers(r1=FakeReceiver(latency=5.0))
+    manager = RemoteWriteManager(RemoteWriteMetrics(registry), clock, receivers.connect, buffers=Buffers(tmp_path))
+    target = Target(1, 10)
+    manager.apply_config([section(1)], {})
+    async with running(manager, stop_within=60):
+        for _ in range(4):
+            manager.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(1)
+        manager.apply_config([], {})
+        await asyncio.sleep(1)
+        manager.apply_config([section(1, name="again")], {})
+        manager.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(60)
+    assert receivers["r1"].values(n="0") == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert receivers["r1"].most_at_once == 1
+    assert len({path.name for path in (tmp_path / "remote-write").iterdir()}) == 1

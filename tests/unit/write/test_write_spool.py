@@ -14,8 +14,8 @@ from promscout.httpclient.secret import URL
 from promscout.model.duration import Duration
 from promscout.write.config import QueueConfig, RemoteWriteConfig
 from promscout.write.delivery import RemoteWriteQueue
-from promscout.write.sender import Retry, Sent
-from promscout.write.spool import Buffer
+from promscout.write.sender import Reject, Retry, Sent
+from promscout.write.spool import Buffer, Spool
 from unit.write.fake_receiver import FakeReceiver, Target
 from unit.write.write_wire import decode_request
 
@@ -96,6 +96,70 @@ async def test_a_disk_that_works_again_is_written_in_time_again(clock, tmp_path)
             queue.append(target.batch(clock.now_ms()))
             await asyncio.sleep(FLUSH + 0.001)
             assert files(directory) > before
+
+
+async def test_a_disk_that_does_not_answer_holds_nothing_up_and_is_told(clock, tmp_path, caplog, monkeypatch):
+    machine, receiver, target = Machine(clock, tmp_path, max_samples_per_send=1), FakeReceiver(), Target(1)
+    receiver.answer = lambda: Retry("away")
+    queue = machine.boot()
+    task = asyncio.create_task(queue.run(receiver))
+    await asyncio.sleep(3 * FLUSH)
+    answered = asyncio.Event()
+    # Not in a thread: time would not go on before it has ended.
+    monkeypatch.setattr(Spool, "_do", lambda self, work: answered.wait())
+    for _ in range(10):
+        queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(1)
+    assert queue.status().buffer.error == "the disk has not answered for 5 s"
+    messages = [one.message for one in caplog.records]
+    assert messages[1:] == ["samples that wait cannot be kept on disk, they wait in memory"]
+    receiver.answer = Sent
+    await asyncio.sleep(20)
+    assert receiver.values() == [float(number) for number in range(1, 11)]
+    queue.close()
+    await asyncio.wait_for(task, 5)
+
+
+class Transactional(FakeReceiver):
+    """Refuses a request as a whole if it has one sample of all those already, as receivers of 1.0 may."""
+
+    async def send(self, request, attempt):
+        taken = {(labels, stamp) for labels, samples in self.samples.items() for _, stamp in samples}
+        asked = {(labels, stamp) for labels, samples in decode_request(request.body) for _, stamp in samples}
+        if taken & asked:
+            return Reject("status 400: out of order")
+        return await super().send(request, attempt)
+
+
+async def test_what_the_receiver_has_already_costs_no_other_sample_after_a_crash(clock, tmp_path):
+    machine, receiver = Machine(clock, tmp_path, max_samples_per_send=100), Transactional()
+    targets = [Target(stream, 3) for stream in range(4)]
+    async with machine.running(receiver, crash=True) as queue:
+        for target in targets[:2]:
+            queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(2 * FLUSH)
+        assert await queue.flush(0.1)  # delivered, but the disk does not know it yet
+        machine.threads[-1].crashed = True
+    receiver.answer = lambda: Retry("away")
+    async with machine.running(receiver, crash=True) as queue:
+        for target in targets[2:]:
+            queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(2 * FLUSH)
+    receiver.answer = Sent
+    async with machine.running(receiver) as queue:
+        await settled(queue)
+        assert (queue.status().sent, queue.status().failed) == (6, 6)
+    assert receiver.count == 12
+
+
+async def test_what_is_settled_is_not_sent_again_after_a_stop(clock, tmp_path):
+    machine, receiver, target = Machine(clock, tmp_path), FakeReceiver(), Target(1)
+    for _ in range(3):
+        async with machine.running(receiver) as queue:
+            queue.append(target.batch(clock.now_ms()))
+            assert await queue.flush(1)
+    assert receiver.values() == [1.0, 2.0, 3.0]
+    assert files(tmp_path) == 0
 
 
 @dataclass
