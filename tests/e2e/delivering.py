@@ -61,7 +61,11 @@ async def everything_arrives(targets, receiver, agent, *, unless=(), again=False
     except AssertionError:
         missing = found()
         late = [
-            (scrape, f"{min((begin - at for begin, _ in unless if begin >= at), default=0):.2f} s before its time")
+            (
+                scrape,
+                f"{min((begin - at for begin, _ in unless if begin >= at), default=0):.2f} s before its time",
+                f"{min((at - end for _, end in unless if end <= at), default=0):.3f} s after the one before",
+            )
             for scrape, at in missing.lost_outside(unless).items()
         ]
         pytest.fail(f"{missing}; {len(late)} must not be: {late[:20]}")

@@ -29,8 +29,8 @@ async def receiver(tmp_path):
 
 
 def killed(*moments):
-    """The spans of time in which a sample that a kill may cost was served."""
-    return [(moment - FLUSH - SLACK, moment) for moment in moments]
+    """The spans of time in which a sample that a kill may cost was served: also to one that has just died."""
+    return [(moment - FLUSH - SLACK, moment + 0.1) for moment in moments]
 
 
 async def some_scrapes(targets):
