@@ -68,7 +68,12 @@ async def test_every_active_target_has_an_up_series(victoria_metrics, tmp_path):
         jobs = [pods_job(cluster), pods_job(cluster, "annotated", annotated)]
         jobs.append({"job_name": "static", "static_configs": [{"targets": ["127.0.0.1:1", "127.0.0.2:1"]}]})
         async with Promscout(tmp_path, configuration(jobs, victoria_metrics.remote_write_url)) as agent:
-            pools = Counter(one["scrapePool"] for one in await until(agent.active, 10, "targets"))
+
+            async def all_pools():
+                pools = Counter(one["scrapePool"] for one in await agent.active())
+                return pools if len(pools) == len(jobs) else None
+
+            pools = await until(all_pools, 10, "targets of every job")
             assert pools["pods"] > pools["annotated"] > 30
             assert pools["static"] == 2
 
