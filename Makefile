@@ -64,8 +64,9 @@ bench-discovery: install peers  ## promscout, Prometheus and vmagent side by sid
 bench-relabel: install peers  ## target groups to targets: time, memory, and Prometheus beside it (ARGS='--targets 10000')
 	@$(BIN)/python benchmarks/relabel.py $(ARGS)
 
-bench-scrape: install peers  ## scraping and delivery, promscout, Prometheus and vmagent (ARGS='--scenario many --runs 3')
+bench-scrape: install peers  ## scraping and delivery, promscout, Prometheus and vmagent; without ARGS bench-delivery, too (ARGS='--scenario many --runs 3')
 	@$(BIN)/python benchmarks/scrape.py $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python benchmarks/delivery.py)
 
 bench-delivery: install  ## remote write alone, on the samples of bench-scrape (ARGS='--runs 3')
 	@$(BIN)/python benchmarks/delivery.py $(ARGS)

@@ -120,6 +120,33 @@ async def test_a_disk_that_does_not_answer_holds_nothing_up_and_is_told(clock, t
     await asyncio.wait_for(task, 5)
 
 
+async def test_a_slow_disk_delays_no_sample_and_has_what_waits_in_the_end(clock, tmp_path, monkeypatch):
+    machine, receiver, target = Machine(clock, tmp_path, max_samples_per_send=1), FakeReceiver(), Target(1)
+    quick = Spool._do
+
+    async def slow(self, work):
+        await asyncio.sleep(3)
+        return await quick(self, work)
+
+    async with machine.running(receiver) as queue:
+        await asyncio.sleep(FLUSH)
+        monkeypatch.setattr(Spool, "_do", slow)
+        for number in range(1, 11):
+            queue.append(target.batch(clock.now_ms()))
+            await asyncio.sleep(0.5)
+            assert receiver.values()[-1] == number
+        receiver.answer = lambda: Retry("away")
+        queue.append(target.batch(clock.now_ms()))
+        await asyncio.sleep(8)
+        assert queue.status().buffer.error == ""
+        assert files(tmp_path) > 0
+        monkeypatch.undo()
+    receiver.answer = Sent
+    async with machine.running(receiver) as queue:
+        await settled(queue)
+    assert receiver.values() == [float(number) for number in range(1, 12)]
+
+
 class Transactional(FakeReceiver):
     """Refuses a request as a whole if it has one sample of all those already, as receivers of 1.0 may."""
 
