@@ -79,7 +79,10 @@ def put_stamps(out: bytearray, at: int, places: Places, stamps: NDArray[np.void]
 
 
 def encode_stamps(timestamps: Timestamps) -> NDArray[np.void]:
-    """The varints of ``timestamps``, which are within ``FIRST_TIMESTAMP`` and ``LAST_TIMESTAMP``."""
+    """The varints of ``timestamps``, which are between 0 and ``LAST_TIMESTAMP``, with ``STAMP_SIZE`` bytes each.
+
+    Those below ``FIRST_TIMESTAMP`` have padding, which decoders take.
+    """
     septets = timestamps.astype("<u8", copy=False)[:, None] >> np.arange(0, 7 * STAMP_SIZE, 7, dtype="<u8")
     encoded = (septets & 0x7F).astype(np.uint8)
     encoded[:, :-1] |= 0x80

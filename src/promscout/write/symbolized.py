@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from promscout.model.series import Timestamps, Values, encode_varint
 from promscout.write.families import METRIC_TYPES, Metric, creations, metric_of
-from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP
+from promscout.write.messages import FIRST_TIMESTAMP, LAST_TIMESTAMP, encode_stamps
 from promscout.write.portion import SeriesTemplate
 from promscout.write.symbols import (
     LabelSymbols,
@@ -171,11 +171,11 @@ class SymbolizedSeries:
         value_at = self._value_at[first : first + count] - begin
         # As integers, because a float's copy may lose the bits of a NaN.
         _view(out, "<u8", 0)[value_at] = values.view(np.uint64)
-        stamps = np.void(encode_varint(timestamps)) if isinstance(timestamps, int) else six_byte_varints(timestamps)
+        stamps = np.void(encode_varint(timestamps)) if isinstance(timestamps, int) else encode_stamps(timestamps)
         _view(out, "V6", _TO_STAMP)[value_at] = stamps
         started, starts = self._starts(first, values)
         if len(started):
-            _view(out, "V6", _TO_START)[value_at[started]] = six_byte_varints(starts)
+            _view(out, "V6", _TO_START)[value_at[started]] = encode_stamps(starts)
         return out, ends
 
     def plain_messages(
@@ -226,14 +226,6 @@ class SymbolizedSeries:
         seconds = np.where(there, values[np.where(there, source, 0)], np.nan)
         fit = (seconds >= FIRST_TIMESTAMP / 1000) & (seconds <= LAST_TIMESTAMP / 1000)
         return started, np.rint(np.where(fit, seconds, 0.0) * 1000).astype(np.int64)
-
-
-def six_byte_varints(numbers: Timestamps) -> NDArray[np.void]:
-    """Numbers below 2**42 as varints of six bytes."""
-    packed = np.full(len(numbers), 0x80_80_80_80_80, "<i8")
-    for index in range(6):
-        packed |= (numbers >> (7 * index) & 0x7F) << (8 * index)
-    return np.ndarray((len(packed),), "V6", packed, 0, (8,))
 
 
 def signed_varint(number: int) -> bytes:
