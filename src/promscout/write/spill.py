@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from promscout.write.portion import AnyPortion
-from promscout.write.queue import Pending, Shipment, StreamQueue, by_kind
+from promscout.write.queue import Pending, Shipment, StreamQueue, arrival, by_kind
 from promscout.write.status import Kind
 
 MOST_MEMORY: Final = 256 << 20
@@ -180,7 +180,7 @@ class SpillQueue:
     def drain(self) -> list[Pending]:
         """Take everything that is pending in memory out of the queue, in order of arrival."""
         held = self._take_held()
-        entries = sorted([*self._fresh.drain(), *self._late.drain(), *held], key=lambda entry: entry.number)
+        entries = sorted([*self._fresh.drain(), *self._late.drain(), *held], key=arrival)
         for entry in entries:
             self._settle(entry)
         return entries
