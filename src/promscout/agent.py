@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.store.local import LocalStore, StoreOptions
 from promscout.store.metrics import StoreMetrics
-from promscout.web import WebServer
+from promscout.web import ConfigStatus, WebOptions, WebServer
 from promscout.write.appender import Appender, Fanout
 from promscout.write.buffers import Buffers
 from promscout.write.metrics import RemoteWriteMetrics
@@ -45,18 +45,12 @@ FLUSH_SECONDS: Final = 3.0
 _log = EventLog("promscout.agent")
 
 
-class Listen(msgspec.Struct, frozen=True):
-    """Where the web server listens. Port 0 takes a free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 9090
-
-
 class ConfigMetrics:
     """Whether the last reload worked. Source: prometheus v3.x cmd/prometheus/main.go."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self._clock = clock
+        self.status = ConfigStatus(loaded_ms=clock.now_ms())
         self._successful = Gauge(
             "prometheus_config_last_reload_successful",
             "Whether the last configuration reload attempt was successful.",
@@ -70,11 +64,13 @@ class ConfigMetrics:
 
     def loaded(self) -> None:
         """A configuration came into force."""
+        self.status = ConfigStatus(loaded_ms=self._clock.now_ms())
         self._successful.set(1)
-        self._time.set(self._clock.now_ms() / 1000)
+        self._time.set(self.status.loaded_ms / 1000)
 
-    def refused(self) -> None:
+    def refused(self, problems: Iterable[Problem]) -> None:
         """A configuration was refused."""
+        self.status = msgspec.structs.replace(self.status, problems=tuple(map(str, problems)))
         self._successful.set(0)
 
 
@@ -95,7 +91,7 @@ class Agent:
         self,
         load: Callable[[], Config],
         *,
-        listen: Listen | None = None,
+        web: WebOptions | None = None,
         discovery_interval: float = DEFAULT_INTERVAL,
         strict_discovery: bool = False,
         buffers: Buffers | None = None,
@@ -136,16 +132,21 @@ class Agent:
             StoreMetrics(self.registry, self.store.status)
             appender = Fanout(self.remote_write, self.store)
         self.scrape = ScrapeManager(ScrapeContext(appender, clock, ScrapeMetrics(self.registry)))
-        listen = listen or Listen()
-        self.web = WebServer(self, host=listen.host, port=listen.port)
+        self.started_ms = clock.now_ms()
+        self.web = WebServer(self, web or WebOptions(), clock=clock)
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._reloader = Reloader(self._reload)
 
     @property
-    def config_text(self) -> str:
-        """The configuration in force, secrets hidden."""
-        return self._config.text
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def config_status(self) -> ConfigStatus:
+        """Since when it is in force, and why a later one is not."""
+        return self._config_metrics.status
 
     @property
     def ready(self) -> bool:
@@ -216,16 +217,17 @@ class Agent:
                 return
             self._apply(config)
         except ConfigError as error:
-            self._config_metrics.refused()
+            self._config_metrics.refused(error.problems)
             for problem in error.problems:
                 _log.error("configuration refused, the one before stays in force", problem=str(problem))
             raise
         except Exception as error:
-            self._config_metrics.refused()
             _log.exception("configuration cannot be put into force, the one before stays")
             # Only what kind of error: its text may hold anything.
             message = f"it cannot be put into force: {type(error).__name__}, the log has more"
-            raise ConfigError((Problem("the configuration", 0, 0, "", message),)) from error
+            problem = Problem("the configuration", 0, 0, "", message)
+            self._config_metrics.refused((problem,))
+            raise ConfigError((problem,)) from error
         _log.info("configuration reloaded", jobs=len(config.jobs))
 
     async def _started_or_stopping(self) -> None:

@@ -16,12 +16,13 @@ import aiohttp
 import yaml
 
 from peers import Prometheus
-from promscout.agent import Agent, Listen
+from promscout.agent import Agent
 from promscout.config import load_config, parse_config
 from promscout.model.labels import LabelSet, label_set
 from promscout.relabel import Action, Relabeler
 from promscout.relabel.template import compile_template
 from promscout.scrape.config import ScrapeConfig
+from promscout.web import WebOptions
 
 PATIENCE = 60.0  # seconds for one side to find its targets: Prometheus takes five, more on a busy machine
 
@@ -99,7 +100,7 @@ def left_to_chance(relabeler: Relabeler, labels: dict[str, str]) -> bool:
 @asynccontextmanager
 async def running_agent(config_file: Path) -> AsyncIterator[Agent]:
     """The agent, on a free port."""
-    agent = Agent(lambda: load_config(config_file), listen=Listen(port=0))
+    agent = Agent(lambda: load_config(config_file), web=WebOptions(port=0))
     task = asyncio.create_task(agent.run(), name="agent")
     try:
         await asyncio.wait_for(agent.wait_ready(), 30)

@@ -14,11 +14,12 @@ import msgspec
 from aiohttp import web
 
 from harness.virtual_time import VirtualClock
-from promscout.agent import Agent, Listen
+from promscout.agent import Agent
 from promscout.config import load_config
 from promscout.model.series import STALE_NAN_BITS
 from promscout.sim import SimCluster
 from promscout.sim.population import pod
+from promscout.web import WebOptions
 from unit.write.write_wire import decode_request
 
 INTERVAL = 10  # seconds
@@ -126,7 +127,7 @@ class World:
             await stack.enter_async_context(self.cluster)
             self.config = self._config()
             self.write()
-            self.agent = Agent(lambda: load_config(self.file), listen=Listen(port=0), clock=self.clock)
+            self.agent = Agent(lambda: load_config(self.file), web=WebOptions(port=0), clock=self.clock)
             self.on_made()
             running = asyncio.create_task(self.agent.run(), name="agent")
             try:

@@ -8,26 +8,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from promscout import __version__
+from promscout.cli.arguments import add_choice, add_command, address
 from promscout.cli.outcome import OutputFormat, TableFormat
-from promscout.errors import InvalidValueError
-from promscout.logs import LogFormat, LogLevel
-from promscout.model.byte_size import ByteSize
-from promscout.model.duration import Duration
+from promscout.cli.run_arguments import AUTO_RELOAD, AUTO_RELOAD_INTERVAL, add_run
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+    from promscout.cli.arguments import Commands
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C before, or without, an end in good order: as shells have it."""
-
-_AUTO_RELOAD: Final = "--auto-reload"
-_AUTO_RELOAD_INTERVAL: Final = "30s"  # Prometheus's
 
 _BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
 
@@ -36,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the ``promscout`` command; ends by ``SystemExit`` with the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     # argparse would take what follows the bare option for its interval: the configuration.
-    bare = f"{_AUTO_RELOAD}={_AUTO_RELOAD_INTERVAL}"
-    options = vars(_parser().parse_args([bare if one == _AUTO_RELOAD else one for one in given]))
+    bare = f"{AUTO_RELOAD}={AUTO_RELOAD_INTERVAL}"
+    options = vars(_parser().parse_args([bare if one == AUTO_RELOAD else one for one in given]))
     name = "_".join(filter(None, (options.pop("command"), options.pop("subcommand", ""))))
     with _cheap_imports():
         command = import_module(f"{__name__}.{name}")
@@ -71,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"promscout {__version__}", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_run(commands)
+    add_run(commands)
     _add_check(commands)
     _add_config(commands)
     _add_query(commands)
@@ -79,93 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(commands: Commands) -> None:
-    parser = _add_command(
-        commands,
-        "run",
-        "Discover, scrape and deliver until SIGINT or SIGTERM; SIGHUP reads CONFIG again.",
-        "0 stopped by a signal, 2 cannot run (bad configuration, address in use, data directory in use)",
-    )
-    parser.add_argument("config", metavar="CONFIG", type=Path, help="a Prometheus configuration file")
-    parser.add_argument(
-        "--listen",
-        metavar="HOST:PORT",
-        type=_address,
-        default="127.0.0.1:9090",
-        help="where web pages and API listen; port 0 takes a free one (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        type=Path,
-        default="data",
-        help="directory of this agent alone, for what must outlive it; made if missing (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--flush-interval",
-        metavar="DURATION",
-        type=_positive_duration,
-        default="1s",
-        help="samples that have waited this long, for a receiver or a file, are on disk: a crash loses no older ones "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--buffer-max-size",
-        metavar="SIZE",
-        type=_size,
-        default="4GiB",
-        help="most that waits on disk for one receiver, then the oldest samples are dropped (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--buffer-max-age",
-        metavar="DURATION",
-        type=_duration,
-        default="1d",
-        help="samples that have waited on disk this long are dropped; 0s: none are (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--discovery-interval",
-        metavar="DURATION",
-        type=_duration,
-        default="200ms",
-        help="least time between two syncs of a job while targets keep changing (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--strict-discovery",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="give a Kubernetes job no targets before every resource it may show is there, as Prometheus does",
-    )
-    parser.add_argument(
-        _AUTO_RELOAD,
-        metavar="INTERVAL",
-        type=_duration,
-        nargs="?",
-        const=_AUTO_RELOAD_INTERVAL,
-        help="reload when CONFIG or a file it includes has changed; =INTERVAL is how often to look "
-        f"({_AUTO_RELOAD_INTERVAL} without; default: do not look)",
-    )
-    parser.add_argument(
-        "--store-retention",
-        metavar="DURATION",
-        type=_duration,
-        default="15d",
-        help="how long the local store, which is in use while no remote_write is configured, keeps samples "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--store-max-size",
-        metavar="SIZE",
-        type=_size,
-        default="10GiB",
-        help="how large the local store may become, then the oldest days are dropped (default: %(default)s)",
-    )
-    _add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
-    _add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
-
-
 def _add_check(commands: Commands) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "check",
         "Check configuration files, and the files they refer to; print every problem with its place.",
@@ -177,13 +86,13 @@ def _add_check(commands: Commands) -> None:
         help="look at the configurations alone, not at certificates, tokens, kubeconfigs and target files",
     )
     parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
-    _add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
+    add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
 
 
 def _add_config(commands: Commands) -> None:
-    parser = _add_command(commands, "config", "Show a configuration, or lay it out anew.", "those of the commands")
+    parser = add_command(commands, "config", "Show a configuration, or lay it out anew.", "those of the commands")
     below = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
-    show = _add_command(
+    show = add_command(
         below,
         "show",
         "Print a configuration without its comments; every secret as <secret>.",
@@ -195,7 +104,7 @@ def _add_config(commands: Commands) -> None:
         action="store_true",
         help="with all defaults, what jobs inherit, the jobs of scrape_config_files, and absolute file names",
     )
-    fmt = _add_command(
+    fmt = add_command(
         below,
         "fmt",
         "Lay out configuration files: indentation, blanks and empty lines; comments and values stay as they are.",
@@ -210,7 +119,7 @@ def _add_config(commands: Commands) -> None:
 
 
 def _add_query(commands: Commands) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "query",
         "Ask the local store in SQL (DuckDB's). It may be in use by a running agent, and is only read.",
@@ -235,11 +144,11 @@ def _add_query(commands: Commands) -> None:
         default="data",
         help="that of the agent (default: %(default)s)",
     )
-    _add_choice(parser, "--format", TableFormat.TABLE, "how to print rows")
+    add_choice(parser, "--format", TableFormat.TABLE, "how to print rows")
 
 
 def _add_demo(commands: Commands) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "demo",
         "A small simulated cluster, discovered and scraped before your eyes; nothing leaves this machine.",
@@ -249,63 +158,6 @@ def _add_demo(commands: Commands) -> None:
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",
-        type=_address,
+        type=address,
         help="where web pages listen (default: 127.0.0.1:9090, or a free port)",
     )
-
-
-def _add_command(
-    commands: Commands, name: str, summary: str, codes: str, examples: Sequence[str] = ()
-) -> argparse.ArgumentParser:
-    epilog = f"Exit codes: {codes}."
-    if examples:
-        epilog += "\n\nexamples:\n" + "".join(f"  {example}\n" for example in examples)
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=epilog,
-        allow_abbrev=False,
-        # Examples are to be copied as they are.
-        formatter_class=argparse.RawDescriptionHelpFormatter if examples else argparse.HelpFormatter,
-    )
-
-
-def _add_choice(parser: argparse.ArgumentParser, option: str, default: StrEnum, summary: str) -> None:
-    parser.add_argument(
-        option,
-        choices=[one.value for one in type(default)],
-        default=default.value,
-        help=f"{summary} (default: %(default)s)",
-    )
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
-
-
-def _size(text: str) -> ByteSize:
-    try:
-        size = ByteSize.parse(text)
-    except InvalidValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not size:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return size
-
-
-def _positive_duration(text: str) -> Duration:
-    duration = _duration(text)
-    if duration <= 0:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return duration
-
-
-def _duration(text: str) -> Duration:
-    try:
-        return Duration.parse(text)
-    except InvalidValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -5,68 +5,31 @@ from __future__ import annotations
 import asyncio
 import signal
 from functools import partial
-from pathlib import Path
 
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from promscout.agent import Agent, Listen
+from promscout.agent import Agent
 from promscout.cli.outcome import CANNOT_RUN, say, say_problem
+from promscout.cli.run_options import RunOptions
 from promscout.config import load_config
 from promscout.config_watch import ConfigWatch
 from promscout.data_dir import DataDir, DataDirError
 from promscout.errors import ConfigError
 from promscout.logs import LogFormat, LogLevel, configure_logs
-from promscout.model.byte_size import ByteSize
-from promscout.model.duration import Duration
-from promscout.store.layout import STORE
-from promscout.store.local import StoreOptions
-from promscout.store.order import Retention
 from promscout.supervisor import Supervisor
-from promscout.write.buffers import Buffers
-from promscout.write.spool import BufferLimits
 
 
-def execute(
-    *,
-    config: Path,
-    listen: tuple[str, int],
-    data_dir: Path,
-    flush_interval: Duration,
-    buffer_max_size: int,
-    buffer_max_age: Duration,
-    discovery_interval: Duration,
-    strict_discovery: bool,
-    auto_reload: Duration | None,
-    store_retention: Duration,
-    store_max_size: ByteSize,
-    log_level: str,
-    log_format: str,
-) -> int:
+def execute(**given: object) -> int:
     """Run an agent until a signal ends it; the exit code."""
-    configure_logs(LogLevel(log_level), LogFormat(log_format))
+    options = RunOptions.of(given)
+    configure_logs(LogLevel(options.log_level), LogFormat(options.log_format))
     # One series per counter, as Go's client has it, not another one with its time of creation.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated by its package
     try:
         # uvloop takes a third less CPU for a fetch than asyncio's own loop (decision 0009).
-        with DataDir(data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(
-                _run_agent(
-                    config,
-                    auto_reload,
-                    listen=Listen(*listen),
-                    buffers=Buffers(
-                        data_dir, BufferLimits(float(flush_interval), int(buffer_max_size), float(buffer_max_age))
-                    ),
-                    discovery_interval=discovery_interval,
-                    strict_discovery=strict_discovery,
-                    store=StoreOptions(
-                        data_dir / STORE,
-                        Retention(store_retention.milliseconds, int(store_max_size)),
-                        float(flush_interval),
-                    ),
-                )
-            )
+        with DataDir(options.data_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run_agent(options))
     except ConfigError as error:
         for problem in error.problems:
             say_problem(problem)
@@ -77,25 +40,16 @@ def execute(
     return 0
 
 
-async def _run_agent(
-    config: Path,
-    auto_reload: float | None,
-    *,
-    listen: Listen,
-    buffers: Buffers,
-    discovery_interval: float,
-    strict_discovery: bool,
-    store: StoreOptions,
-) -> None:
-    load = partial(load_config, config)
-    watch = ConfigWatch(config, load)
+async def _run_agent(options: RunOptions) -> None:
+    load, auto_reload = partial(load_config, options.config), options.auto_reload
+    watch = ConfigWatch(options.config, load)
     agent = Agent(
         load if auto_reload is None else watch.load,
-        listen=listen,
-        buffers=buffers,
-        discovery_interval=discovery_interval,
-        strict_discovery=strict_discovery,
-        store=store,
+        web=options.web(),
+        buffers=options.buffers(),
+        discovery_interval=options.discovery_interval,
+        strict_discovery=options.strict_discovery,
+        store=options.store(),
     )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()

@@ -16,7 +16,7 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from promscout.agent import Agent, Listen
+from promscout.agent import Agent
 from promscout.config import load_config
 from promscout.demo.lag import EventLag
 from promscout.demo.view import JobSummary, Rate, Snapshot, render, render_summary
@@ -27,6 +27,7 @@ from promscout.sim import SimCluster
 from promscout.sim.churn import Churn
 from promscout.sim.demo_population import populate_demo
 from promscout.sim.resources import PODS
+from promscout.web import WebOptions
 
 SCRAPES_WANTED: Final = 2
 ONCE_SECONDS: Final = 45.0
@@ -89,7 +90,7 @@ class Demo:
         )
 
 
-async def run_demo(*, once: bool, listen: Listen, strict_port: bool, console: Console) -> None:
+async def run_demo(*, once: bool, listen: WebOptions, strict_port: bool, console: Console) -> None:
     """Run the demo until interrupted or, with ``once``, until every target has been scraped twice.
 
     A taken port gives way to a free one unless ``strict_port``.
@@ -108,14 +109,14 @@ async def run_demo(*, once: bool, listen: Listen, strict_port: bool, console: Co
         configure_logs(LogLevel.INFO, LogFormat.TEXT, log)
         if not strict_port and not _is_free(listen):
             console.print(f"{listen.host}:{listen.port} is in use; the web page is on another port.")
-            listen = Listen(listen.host, 0)
+            listen = WebOptions(host=listen.host, port=0)
         console.print("Starting a cluster of about 50 pods, each with an exporter on its own 127.x.y.z address …")
         cluster = SimCluster(live=True)
         populate_demo(cluster.store)
         await stack.enter_async_context(cluster)
-        listen = Listen(listen.host, listen.port or _free_port(listen.host))
+        listen = WebOptions(host=listen.host, port=listen.port or _free_port(listen.host))
         config = _write_config(directory, cluster.url, listen)
-        demo = Demo(cluster, Agent(lambda: load_config(config), listen=listen), directory)
+        demo = Demo(cluster, Agent(lambda: load_config(config), web=listen), directory)
         stack.callback(cluster.store.subscribe(demo.lag.observe))
         try:
             await _run(demo, stop, once=once, console=console, log=log)
@@ -182,14 +183,14 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _write_config(directory: Path, api_server: str, listen: Listen) -> Path:
+def _write_config(directory: Path, api_server: str, listen: WebOptions) -> Path:
     text = files("promscout.demo").joinpath("prometheus.yml").read_text()
     path = directory / "prometheus.yml"
     path.write_text(text.replace("API_SERVER\n", f"{api_server}\n").replace('"WEB"', f'"{listen.host}:{listen.port}"'))
     return path
 
 
-def _is_free(listen: Listen) -> bool:
+def _is_free(listen: WebOptions) -> bool:
     try:
         with socket.create_server((listen.host, listen.port)):
             return True

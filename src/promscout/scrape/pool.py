@@ -89,6 +89,8 @@ class ScrapePool:
         self._dropped = 0
         self._duplicates = 0
         self._handover = Handover(self._active)
+        self.revision = 0
+        """Another number whenever what was discovered or what became of it may be another."""
         self._synced = self._reloaded = False  # since everything was settled last
         self._spent = 0.0
         self._transports: Supervisor[Transport] = Supervisor(f"transport of {config.job_name}")
@@ -115,6 +117,14 @@ class ScrapePool:
     def duplicate_count(self) -> int:
         """How many discovered targets are equal to another one, which is scraped for them."""
         return self._duplicates
+
+    def groups(self) -> Iterator[tuple[GroupKey, TargetGroup, tuple[Built, ...]]]:
+        """Every group as it was discovered, with what became of each of its targets, in their order.
+
+        The pool may change while they are taken: what comes is as of when the first was taken.
+        """
+        for key, members in tuple(self._groups.items()):
+            yield key, members.group, members.built
 
     def dropped(self) -> Iterator[LabelSet]:
         """The discovered labels of every target that relabelling dropped, made afresh.
@@ -168,6 +178,7 @@ class ScrapePool:
         Loops of targets whose identity stays go on with their slots and series; a scrape under way is finished.
         """
         before, self.setup = self.setup, setup
+        self.revision += 1
         transport = setup.options.transport
         if transport is not before.options.transport:
             self._transports.start(transport, transport.run)
@@ -251,6 +262,7 @@ class ScrapePool:
 
     def _replace(self, building: _Building) -> None:
         """Put a group that is built in the place of its predecessor; an empty one just removes it."""
+        self.revision += 1
         before = self._groups.pop(building.key, None)
         if before is not None:
             self._leave(before.built)

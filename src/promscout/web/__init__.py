@@ -3,7 +3,8 @@
 ``WebServer`` serves an ``AgentView``, which is all that it knows of the agent.
 """
 
+from promscout.web.options import WebOptions
 from promscout.web.server import ListenError, WebServer
-from promscout.web.view import AgentView
+from promscout.web.view import AgentView, ConfigStatus
 
-__all__ = ["AgentView", "ListenError", "WebServer"]
+__all__ = ["AgentView", "ConfigStatus", "ListenError", "WebOptions", "WebServer"]

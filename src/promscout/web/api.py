@@ -48,7 +48,7 @@ async def scrape_pools(request: web.Request) -> web.Response:
 
 async def config(request: web.Request) -> web.Response:
     """The configuration in force, without secrets."""
-    return success({"yaml": request.app[VIEW].config_text})
+    return success({"yaml": request.app[VIEW].config.text})
 
 
 async def watches(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.receivers import receiver, totals
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.view import EXTERNAL, VIEW
+from promscout.web.view import EXTERNAL, ROOT, VIEW
 
 HTML: Final = "text/html; charset=utf-8"
 CLOCK: Final = web.AppKey("CLOCK", Clock)
@@ -56,19 +56,19 @@ async def remote_write(request: web.Request) -> web.StreamResponse:
 
 async def config(request: web.Request) -> web.StreamResponse:
     """The configuration in force, without secrets."""
-    return await page(request, "config.html", config_text=request.app[VIEW].config_text)
+    return await page(request, "config.html", config_text=request.app[VIEW].config.text)
 
 
-async def home(_request: web.Request) -> web.Response:
+async def home(request: web.Request) -> web.Response:
     """The targets page is the start page."""
-    return web.Response(status=302, headers={"Location": "/targets"})
+    return web.Response(status=302, headers={"Location": f"{request.app[ROOT]}/targets"})
 
 
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
     """The page that ``template`` makes of ``values``."""
     from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
-    return await stream(request, [render(template, path=request.path, **values).encode()], HTML)
+    return await stream(request, [render(template, root=request.app[ROOT], path=request.path, **values).encode()], HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:

@@ -14,7 +14,8 @@ from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
 from promscout.web import api, graph, management, pages
 from promscout.web.external import ExternalURL
-from promscout.web.view import EXTERNAL, VIEW, AgentView
+from promscout.web.options import WebOptions
+from promscout.web.view import EXTERNAL, OPTIONS, ROOT, VIEW, AgentView
 
 _STOP_TIMEOUT: Final = 0.5  # seconds for answers under way, which aiohttp waits twice; idle connections close at once
 
@@ -42,17 +43,13 @@ class WebServer:
     Guarantees: ``start`` returns when connections are accepted; ``stop`` returns within two seconds, whatever clients
     do; every answer carries headers that forbid scripts of others, framing and guessing of content types.
 
-    An empty ``host`` is every address of the machine; ``port`` 0 takes a free one. ``external_url`` is the address
-    that users know the server by, where it is another than this machine's name and the port.
     """
 
-    def __init__(
-        self, view: AgentView, *, host: str, port: int, external_url: str = "", clock: Clock | None = None
-    ) -> None:
+    def __init__(self, view: AgentView, options: WebOptions, *, clock: Clock | None = None) -> None:
         self._view = view
-        self._host = host
-        self._port = port
-        self._external_url = external_url
+        self._options = options
+        self._host = options.host
+        self._port = options.port
         self._clock = clock or SystemClock()
         self._runner: web.AppRunner | None = None
 
@@ -94,6 +91,8 @@ class WebServer:
         app = web.Application(middlewares=[api.not_found_as_json])
         app[VIEW] = self._view
         app[EXTERNAL] = self._external()
+        app[OPTIONS] = self._options
+        app[ROOT] = ""
         app.on_response_prepare.append(_protect)
         api.add_routes(app)
         management.add_routes(app)
@@ -102,7 +101,7 @@ class WebServer:
         return app
 
     def _external(self) -> ExternalURL:
-        parts = urlsplit(self._external_url or f"http://{socket.gethostname()}:{self._port}")
+        parts = urlsplit(self._options.external_url or f"http://{socket.gethostname()}:{self._port}")
         return ExternalURL(parts.scheme, parts.netloc, self._port)
 
 

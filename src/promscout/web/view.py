@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from promscout.config import Config
 from promscout.discovery.manager import DiscoveryManager
 from promscout.scrape.manager import ScrapeManager
 from promscout.store.local import LocalStore
 from promscout.web.external import ExternalURL
+from promscout.web.options import WebOptions
 from promscout.write.remote import RemoteWriteManager
 
 
+class ConfigStatus(msgspec.Struct, frozen=True):
+    """Since when the configuration is in force, and what is wrong with one that was to come after it."""
+
+    loaded_ms: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def successful(self) -> bool:
+        """Whether the last reload succeeded."""
+        return not self.problems
+
+
 class AgentView(Protocol):
-    """A running agent as the web server sees it. Everything but ``reload`` is only read."""
+    """A running agent as the web server sees it. Everything but ``reload`` and ``stop`` is only read."""
 
     @property
     def scrape(self) -> ScrapeManager:
@@ -48,8 +63,18 @@ class AgentView(Protocol):
         ...
 
     @property
-    def config_text(self) -> str:
-        """The configuration in force as YAML, its secrets already replaced."""
+    def started_ms(self) -> int:
+        """When the agent was made."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force. Its ``text`` has no secrets; everything else may."""
+        ...
+
+    @property
+    def config_status(self) -> ConfigStatus:
+        """Since when it is in force, and why a later one is not."""
         ...
 
     async def reload(self) -> None:
@@ -60,9 +85,19 @@ class AgentView(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """End the agent as a signal would."""
+        ...
+
 
 VIEW: Final = web.AppKey("VIEW", AgentView)
 """Where handlers find the agent."""
 
 EXTERNAL: Final = web.AppKey("EXTERNAL", ExternalURL)
 """Where handlers find the address that users know the server by."""
+
+OPTIONS: Final = web.AppKey("OPTIONS", WebOptions)
+"""Where handlers find how the server was started."""
+
+ROOT: Final = web.AppKey("ROOT", str)
+"""Where handlers find what the path of every URL begins with: empty, or ``/prefix`` without a slash at its end."""

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from promscout.config import Config
 from promscout.discovery.manager import DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.model.clock import Clock
@@ -22,7 +23,7 @@ from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ActiveTarget
 from promscout.store.local import LocalStore
-from promscout.web import WebServer
+from promscout.web import ConfigStatus, WebOptions, WebServer
 from promscout.write.metrics import RemoteWriteMetrics
 from promscout.write.remote import RemoteWriteManager
 
@@ -53,7 +54,10 @@ class View:
     remote_write: RemoteWriteManager
     registry: CollectorRegistry
     ready: bool = True
-    config_text: str = "global: {}\n"
+    config: Config = field(default_factory=lambda: Config(text="global: {}\n"))
+    config_status: ConfigStatus = field(default_factory=lambda: ConfigStatus(NOW_MS))
+    started_ms: int = NOW_MS
+    stops: int = 0
     reloads: int = 0
     store: LocalStore | None = None
     on_reload: Callable[[], Any] = field(default=accept)
@@ -61,6 +65,9 @@ class View:
     async def reload(self) -> None:
         self.reloads += 1
         await self.on_reload()
+
+    def stop(self) -> None:
+        self.stops += 1
 
     def add_pool(self, job: str, **options: Any) -> None:
         """A pool more; its targets are scraped once a day unless ``options`` say otherwise."""
@@ -92,7 +99,7 @@ async def agent_view(clock: Clock | None = None) -> AsyncIterator[View]:
 @asynccontextmanager
 async def serving(view: View, **options: Any) -> AsyncIterator[WebServer]:
     """The web server of ``view`` on a free port of 127.0.0.1."""
-    server = WebServer(view, **{"host": "127.0.0.1", "port": 0, "clock": FixedClock()} | options)
+    server = WebServer(view, WebOptions(**{"port": 0} | options), clock=FixedClock())
     await server.start()
     try:
         yield server

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from promscout import __version__
+from promscout.config import Config
 from promscout.model.clock import rfc3339
 from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
@@ -297,7 +298,7 @@ async def test_the_external_url_reaches_the_answer() -> None:
 
 
 async def test_the_configuration_is_shown_as_the_agent_gives_it(site: Site) -> None:
-    site.view.config_text = "remote_write: [{url: <secret>}]\n"
+    site.view.config = Config(text="remote_write: [{url: <secret>}]\n")
     assert await site.data("/api/v1/status/config") == {"yaml": "remote_write: [{url: <secret>}]\n"}
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 
+from promscout.config import Config
 from promscout.discovery.config import StaticSDConfig
 from promscout.discovery.provider import Provider
 from promscout.discovery.static import StaticDiscoverer
@@ -83,7 +84,7 @@ async def test_text_of_others_is_escaped_everywhere(site: Site) -> None:
     (active,) = site.view.sync(EVIL, "a", ["127.0.0.2:1"], team=EVIL, __meta_x=EVIL)
     site.view.sync(EVIL, "b", ["127.0.0.3:1"], drop="yes", __meta_x=EVIL)
     active.loop.last = Report(NOW_MS, 1, EVIL)
-    site.view.config_text = EVIL
+    site.view.config = Config(text=EVIL)
     for path, params in (
         ("/targets", {}),
         ("/targets", {"q": "script"}),

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from promscout.errors import PromscoutError
-from promscout.web import ListenError, WebServer
+from promscout.web import ListenError, WebOptions, WebServer
 from unit.web.agent_view import View, agent_view, serving
 
 pytestmark = pytest.mark.real_time
@@ -32,7 +32,7 @@ async def test_port_0_takes_a_free_port_and_tells_it() -> None:
 async def test_a_port_in_use_is_an_error_that_names_the_address() -> None:
     async with agent_view() as view, serving(view) as first:
         port = int(first.url.rpartition(":")[2])
-        second = WebServer(view, host="127.0.0.1", port=port)
+        second = WebServer(view, WebOptions(port=port))
         with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$") as caught:
             await second.start()
         await second.stop()
@@ -58,7 +58,7 @@ async def test_an_ipv6_address_is_in_brackets_in_the_url() -> None:
 
 async def test_an_idle_connection_does_not_delay_stop() -> None:
     async with agent_view() as view, aiohttp.ClientSession() as client:
-        server = WebServer(view, host="127.0.0.1", port=0)
+        server = WebServer(view, WebOptions(port=0))
         await server.start()
         async with client.get(f"{server.url}/-/healthy") as response:
             await response.read()
@@ -76,7 +76,7 @@ def fill(view: View, count: int, **labels: str) -> None:
 async def test_a_client_that_reads_nothing_does_not_delay_stop_for_long() -> None:
     async with agent_view() as view:
         fill(view, 2000, padding="x" * 5000)  # 20 MB are more than the kernel's buffers take
-        server = WebServer(view, host="127.0.0.1", port=0)
+        server = WebServer(view, WebOptions(port=0))
         await server.start()
         with socket.socket() as stuck:
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,0 +1,85 @@
+"""The pieces that the commands' options are made of."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from promscout.errors import InvalidValueError
+from promscout.model.byte_size import ByteSize
+from promscout.model.duration import Duration
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, codes: str, examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Another command; ``codes`` are its exit codes in words."""
+    epilog = f"Exit codes: {codes}."
+    if examples:
+        epilog += "\n\nexamples:\n" + "".join(f"  {example}\n" for example in examples)
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=epilog,
+        allow_abbrev=False,
+        # Examples are to be copied as they are.
+        formatter_class=argparse.RawDescriptionHelpFormatter if examples else argparse.HelpFormatter,
+    )
+
+
+def add_choice(parser: argparse.ArgumentParser, option: str, default: StrEnum, summary: str) -> None:
+    """An option whose values are those of an enumeration."""
+    parser.add_argument(
+        option,
+        choices=[one.value for one in type(default)],
+        default=default.value,
+        help=f"{summary} (default: %(default)s)",
+    )
+
+
+def address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``; without a host it is every address."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
+
+
+def size(text: str) -> ByteSize:
+    """A number of bytes above 0."""
+    try:
+        parsed = ByteSize.parse(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not parsed:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return parsed
+
+
+def positive_duration(text: str) -> Duration:
+    """A duration above 0."""
+    parsed = duration(text)
+    if parsed <= 0:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return parsed
+
+
+def duration(text: str) -> Duration:
+    """A duration as Prometheus writes it."""
+    try:
+        return Duration.parse(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def positive_number(text: str) -> int:
+    """A whole number above 0."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
+    return int(text)
