@@ -13,7 +13,7 @@ from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.receivers import receiver, totals
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.view import EXTERNAL, ROOT, VIEW
+from promscout.web.view import EXTERNAL, PREFIX, ROOT, VIEW
 
 HTML: Final = "text/html; charset=utf-8"
 CLOCK: Final = web.AppKey("CLOCK", Clock)
@@ -68,7 +68,9 @@ async def page(request: web.Request, template: str, **values: object) -> web.Str
     """The page that ``template`` makes of ``values``."""
     from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
-    return await stream(request, [render(template, root=request.app[ROOT], path=request.path, **values).encode()], HTML)
+    root = request.app[ROOT]
+    path = f"{root}{request.path.removeprefix(request.app[PREFIX])}"
+    return await stream(request, [render(template, root=root, path=path, **values).encode()], HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
