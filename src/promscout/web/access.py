@@ -79,7 +79,7 @@ class Access:
             return _text(400, "too many parameters\n")
         if setup.config.is_open and hosts:
             # An absolute URL in the request's first line takes the place of the header.
-            for host in {*hosts, request.host}:
+            for host in {*hosts, _bracketed(request.host)}:
                 if refusal := self.origins.host_refusal(host):
                     return _text(403, f"refused: {refusal}\n")
         return None
@@ -106,6 +106,11 @@ class Access:
         if setup.digests:
             answer.headers.add(hdrs.WWW_AUTHENTICATE, "Bearer")
         return answer
+
+
+def _bracketed(host: str) -> str:
+    """What aiohttp gives without brackets where an absolute URL has an IPv6 address."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 
 def _has_token(digests: tuple[bytes, ...], token: str) -> bool:
