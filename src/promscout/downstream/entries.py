@@ -12,21 +12,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from promscout.downstream.defaults import WITHOUT, defaulted
 from promscout.downstream.shards import Shard
 from promscout.model import labels as names
 from promscout.model.group import TargetGroup
-from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.target import Target
 
 SLICE_SECONDS: Final = 0.003
 """How long the event loop is held at a time."""
-
-WITHOUT: Final = f"{names.META_PREFIX}promscout_without_"
-"""Begins the name of the label of a target that has no label of the name that follows, though each has by default.
-
-Whoever reads the list would give it the default; a rule that ``scrape_configs`` writes takes it away.
-"""
 
 _AT_ONCE: Final = 16  # entries between two looks at the time
 _PER_PIECE: Final = 128  # entries
@@ -94,12 +88,6 @@ class _Pauses:
 
 def _digest_of(entry: _Entry) -> int:
     return entry[0]
-
-
-def defaulted(config: ScrapeConfig) -> frozenset[str]:
-    """The names of the labels that every target of the job has unless relabelling takes them away."""
-    params = (names.PARAM_PREFIX + name for name, values in config.params.items() if values)
-    return frozenset((names.JOB, names.SCHEME, names.METRICS_PATH, *params))
 
 
 def _targets(pool: ScrapePool, shard: Shard) -> Iterator[_Entry | None]:
