@@ -69,6 +69,11 @@ class DiscoveryManager:
         """Every running provider."""
         return tuple(self._providers.values())
 
+    @property
+    def metrics(self) -> DiscoveryMetrics:
+        """What discovery counts."""
+        return self._metrics
+
     def apply_config(self, jobs: Mapping[str, Sequence[SDConfig]]) -> None:
         """Make ``jobs`` (job name → its SD configurations) what is discovered from now on."""
         self.prepare(jobs)()
