@@ -10,6 +10,8 @@ import msgspec
 from promscout.errors import ExpositionError
 from promscout.exposition.series import parse_series
 from promscout.model.labels import METRIC_NAME
+from promscout.web.paging import Page, Paging
+from promscout.web.search import MOST_WORDS
 from promscout.web.turns import in_turns
 
 PAGE_SAMPLES: Final = 100
@@ -27,48 +29,26 @@ class ShownSample(msgspec.Struct, frozen=True):
     exemplar: str = ""
 
 
-class SamplesPage(msgspec.Struct, frozen=True):
-    """Some samples of a body. ``found`` counts those that match, ``total`` all of them; pages count from 1."""
+class Samples(msgspec.Struct, frozen=True):
+    """A page of those samples of a body that match; ``total`` counts all of them."""
 
-    samples: tuple[ShownSample, ...]
-    found: int
+    page: Page[ShownSample]
     total: int
-    page: int
-
-    @property
-    def pages(self) -> int:
-        """How many pages there are, at least 1."""
-        return max(1, -(-self.found // PAGE_SAMPLES))
-
-    @property
-    def first(self) -> int:
-        """Number of the page's first sample, from 1."""
-        return (self.page - 1) * PAGE_SAMPLES + 1
 
 
-async def samples_page(body: bytes, text: str, page: int) -> SamplesPage:
+async def samples_of(body: bytes, text: str, number: int) -> Samples:
     """A page of the samples whose lines have all words of ``text``, in turns with whatever else is due."""
-    words = [word.encode() for word in text.lower().replace('"', "").split()[:20]]
-    total = found = 0
-    shown: list[bytes] = []
-    latest: list[bytes] = []  # the last page, where there is none as late as was asked for
-    start = (page - 1) * PAGE_SAMPLES
+    words = [word.encode() for word in text.lower().replace('"', "").split()[:MOST_WORDS]]
+    paging = Paging[bytes](number, PAGE_SAMPLES)
+    total = 0
     async for pieces in in_turns(_pieces(body), 1):
         for line in pieces[0]:
-            if not line or line.startswith(b"#"):
-                continue
-            total += 1
-            if words and not _has(line, words):
-                continue
-            if start <= found < start + PAGE_SAMPLES:
-                shown.append(line)
-            if found % PAGE_SAMPLES == 0:
-                latest = []
-            latest.append(line)
-            found += 1
-    last = max(1, -(-found // PAGE_SAMPLES))
-    lines = shown if page <= last else latest
-    return SamplesPage(tuple(map(shown_sample, lines)), found, total, min(page, last))
+            if line and not line.startswith(b"#"):
+                total += 1
+                if not words or _has(line, words):
+                    paging.add(line)
+    page = paging.page()
+    return Samples(Page(tuple(map(shown_sample, page.items)), page.found, page.number, page.size), total)
 
 
 def _has(line: bytes, words: list[bytes]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -19,6 +19,7 @@ from promscout.scrape.pool import ActiveTarget, ScrapePool
 from promscout.scrape.report import Report
 from promscout.web.duration_plot import Bars, draw_bars
 from promscout.web.external import ExternalURL
+from promscout.web.paging import Page, Paging
 from promscout.web.target_list import health
 from promscout.web.target_query import DROPPED, TargetQuery, url_of
 from promscout.web.turns import in_turns
@@ -86,20 +87,7 @@ class Selection(msgspec.Struct):
     matching: Counter[str] = msgspec.field(default_factory=Counter)
     errors: Counter[str] = msgspec.field(default_factory=Counter)
     dropped: int = 0
-    rows: list[Row] = []
-    found: int = 0
-    page: int = 1
-    size: int = 1
-
-    @property
-    def pages(self) -> int:
-        """How many pages there are, at least 1."""
-        return max(1, -(-self.found // self.size))
-
-    @property
-    def first(self) -> int:
-        """Number of the page's first target, from 1."""
-        return (self.page - 1) * self.size + 1
+    page: Page[Row] = Page()
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -109,72 +97,72 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     active: ActiveTarget
 
 
-class _Window:
-    """The page's part of what is found; only with an order of its own must all of it be kept for that."""
+class _Sorted:
+    """All that is found, in the order that the query wants; to be sorted it must be kept."""
 
     def __init__(self, query: TargetQuery) -> None:
-        self.found = 0
         self._query = query
-        self._start = query.start
-        self._stop = query.start + query.size
-        self._shown: list[Found] = []
-        # The last page, where there is none as late as the one that is asked for.
-        self._latest: deque[Found] = deque(maxlen=query.size if query.page > 1 else 0)
+        self._found = 0
         self._run: list[tuple[float, int, Found]] = []
         self._runs: list[list[tuple[float, int, Found]]] = []
 
     def add(self, pool: ScrapePool, active: ActiveTarget, state: str) -> None:
-        at, self.found = self.found, self.found + 1
-        if self._query.sort:
-            self._run.append((self._query.place(active, state), at, Found(pool, active)))
-        elif at < self._stop:
-            self._shown.append(Found(pool, active)) if at >= self._start else None
-        if self._latest.maxlen and not self._query.sort:
-            self._latest.append(Found(pool, active))
+        self._run.append((self._query.place(active, state), self._found, Found(pool, active)))
+        self._found += 1
 
     def rest(self) -> None:
-        """Between two batches: what was found in one is sorted."""
-        if self._run:
-            self._run.sort()
-            self._runs.append(self._run)
-            self._run = []
+        """Between two batches: what was found in one is sorted, which takes no time worth a name."""
+        self._run.sort()
+        self._runs.append(self._run)
+        self._run = []
 
-    async def shown(self, page: int) -> list[Found]:
-        """What is on ``page``, which is the last one or the one that was asked for."""
-        if not self._query.sort:
-            if page == self._query.page:
-                return self._shown
-            return list(self._latest)[-(self.found - (page - 1) * self._query.size) :] if self.found else []
-        start = (page - 1) * self._query.size
-        merged = islice(heapq.merge(*self._runs), start + self._query.size)
+    async def page(self) -> Page[Found]:
+        query = self._query
+        number = min(query.page, max(1, -(-self._found // query.size)))
+        stop = min(number * query.size, self._found)
         shown: list[Found] = []
-        async for batch in in_turns(merged):
-            shown += (found for _, _, found in batch)
-            shown = shown[-self._query.size :] if len(shown) > 2 * self._query.size else shown
-        count = min(self._query.size, self.found - start)
-        return shown[-count:] if count > 0 else []
+        async for batch in in_turns(islice(heapq.merge(*self._runs), stop)):
+            shown = [*shown, *(found for _, _, found in batch)][-2 * query.size :]
+        count = stop - (number - 1) * query.size
+        return Page(tuple(shown[-count:]) if count else (), self._found, number, query.size)
+
+
+class _AsDiscovered:
+    """The same in the order of discovery, of which only a page is kept."""
+
+    def __init__(self, query: TargetQuery) -> None:
+        self._paging = Paging[Found](query.page, query.size)
+
+    def add(self, pool: ScrapePool, active: ActiveTarget, _state: str) -> None:
+        self._paging.add(Found(pool, active))
+
+    def rest(self) -> None:
+        """Nothing is to be done between two batches."""
+
+    async def page(self) -> Page[Found]:
+        return self._paging.page()
 
 
 async def select(scrape: ScrapeManager, external: ExternalURL, query: TargetQuery) -> Selection:
     """Look through all targets, in turns with whatever else is due. A page past the last one gives the last."""
-    selection = Selection(size=query.size)
+    selection = Selection()
     pools = [scrape.pools[job] for job in sorted(scrape.pools)]
-    window = _Window(query)
+    hits = _Sorted(query) if query.sort else _AsDiscovered(query)
     for pool in pools:
-        await _look_through(pool, query, selection, window)
+        await _look_through(pool, query, selection, hits)
     if query.health == DROPPED:
-        await _select_dropped(selection, pools, query)
+        selection.page = await _dropped_page(pools, query)
         return selection
-    selection.found = window.found
-    selection.page = min(query.page, selection.pages)
-    for found in await window.shown(selection.page):
-        if found.active.places:
-            selection.rows.append(_row(found.pool, found.active, external))
+    page = await hits.page()
+    rows = (_row(found.pool, found.active, external) for found in page.items if found.active.places)
+    selection.page = Page(tuple(rows), page.found, page.number, page.size)
     return selection
 
 
-async def _look_through(pool: ScrapePool, query: TargetQuery, selection: Selection, window: _Window) -> None:
-    """Count the targets of ``pool``, and put into ``window`` those that match."""
+async def _look_through(
+    pool: ScrapePool, query: TargetQuery, selection: Selection, hits: _Sorted | _AsDiscovered
+) -> None:
+    """Count the targets of ``pool``, and add those that match to ``hits``."""
     chosen = query.pool in ("", pool.config.job_name)
     search, wants_active = query.search, query.health != DROPPED
     counts: Counter[str] = Counter()
@@ -191,31 +179,23 @@ async def _look_through(pool: ScrapePool, query: TargetQuery, selection: Selecti
             if error:
                 selection.errors[error] += 1
             if wants_active and query.health in ("", state) and query.error in ("", error):
-                window.add(pool, active, state)
-        window.rest()
+                hits.add(pool, active, state)
+        hits.rest()
     selection.pools.append(_summary(pool, counts))
     selection.dropped += pool.dropped_count if chosen else 0
 
 
-async def _select_dropped(selection: Selection, pools: Sequence[ScrapePool], query: TargetQuery) -> None:
-    latest = deque[_Dropped](maxlen=query.size)  # the last page, where there is none as late as was asked for
-    shown: list[_Dropped] = []
+async def _dropped_page(pools: Sequence[ScrapePool], query: TargetQuery) -> Page[Row]:
+    paging = Paging[_Dropped](query.page, query.size)
     search = query.search
     for pool in pools:
-        if query.pool not in ("", pool.config.job_name):
-            continue
-        async for batch in in_turns(_dropped(pool)):
-            for one in batch:
-                if search and not search.finds_rows(one.group.rows_of(one.position)):
-                    continue
-                latest.append(one)
-                if query.start <= selection.found < query.start + query.size:
-                    shown.append(one)
-                selection.found += 1
-    selection.page = min(query.page, selection.pages)
-    if selection.page != query.page:
-        shown = list(latest)[(selection.page - 1) * query.size - selection.found :]
-    selection.rows = [one.row() for one in shown]
+        if query.pool in ("", pool.config.job_name):
+            async for batch in in_turns(_dropped(pool)):
+                for one in batch:
+                    if search.finds_rows(one.group.rows_of(one.position)):
+                        paging.add(one)
+    page = paging.page()
+    return Page(tuple(one.row() for one in page.items), page.found, page.number, page.size)
 
 
 class _Dropped(msgspec.Struct, frozen=True, gc=False):

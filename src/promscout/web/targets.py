@@ -12,9 +12,9 @@ from aiohttp import web
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.web.answers import stream
-from promscout.web.body_samples import samples_page
+from promscout.web.body_samples import samples_of
 from promscout.web.pages import CLOCK, page
-from promscout.web.rows import MOST_ERRORS, select
+from promscout.web.rows import MOST_ERRORS, Row, select
 from promscout.web.target_detail import describe, find_target, last_body
 from promscout.web.target_query import SIZES, TargetQuery, number
 from promscout.web.view import EXTERNAL, VIEW
@@ -30,15 +30,13 @@ async def targets(request: web.Request) -> web.StreamResponse:
     asked = TargetQuery.parse(request.query)
     watches = watch_statuses(view.discovery.providers)
     selection = await select(view.scrape, request.app[EXTERNAL], asked)
-    by_pool = groupby(selection.rows, lambda row: row.pool)
+    rows = selection.page.items
     return await page(
         request,
         "targets.html",
         query=asked,
         selection=selection,
-        sections=[("", selection.rows)]
-        if asked.sort and selection.rows
-        else [(pool, list(rows)) for pool, rows in by_pool],
+        sections=[("", rows)] if asked.sort and rows else [(job, list(some)) for job, some in groupby(rows, _pool)],
         errors=selection.errors.most_common(MOST_ERRORS),
         waiting=[provider for provider in view.discovery.providers if not provider.synced],
         failing=[one for one in watches if one.jobs and one.error],
@@ -62,7 +60,7 @@ async def target(request: web.Request) -> web.StreamResponse:
         request,
         "target.html",
         target=shown,
-        samples=None if body is None else await samples_page(body, text, max(1, number(given.get("page", "")))),
+        samples=None if body is None else await samples_of(body, text, max(1, number(given.get("page", "")))),
         samples_url=partial(shown.samples_url, text),
         q=text,
         now_ms=request.app[CLOCK].now_ms(),
@@ -81,6 +79,10 @@ async def exposition(request: web.Request) -> web.StreamResponse:
     name = _UNSAFE.sub("-", given.get("url", "").partition("://")[2])[:100].strip("-.") or "target"
     disposition = f'inline; filename="{name}.txt"'
     return await stream(request, _pieces(body), PLAIN, {"Content-Disposition": disposition})
+
+
+def _pool(row: Row) -> str:
+    return row.pool
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
