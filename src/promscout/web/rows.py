@@ -97,17 +97,26 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     active: ActiveTarget
 
 
+class _Ranked(msgspec.Struct, frozen=True, order=True, gc=False):
+    """One of those that are sorted: no two are at the same place in the order of discovery."""
+
+    rank: float
+    place: int
+    pool: ScrapePool
+    active: ActiveTarget
+
+
 class _Sorted:
     """All that is found, in the order that the query wants; to be sorted it must be kept."""
 
     def __init__(self, query: TargetQuery) -> None:
         self._query = query
         self._found = 0
-        self._run: list[tuple[float, int, Found]] = []
-        self._runs: list[list[tuple[float, int, Found]]] = []
+        self._run: list[_Ranked] = []
+        self._runs: list[list[_Ranked]] = []
 
     def add(self, pool: ScrapePool, active: ActiveTarget, state: str) -> None:
-        self._run.append((self._query.place(active, state), self._found, Found(pool, active)))
+        self._run.append(_Ranked(self._query.rank(active, state), self._found, pool, active))
         self._found += 1
 
     def rest(self) -> None:
@@ -122,7 +131,7 @@ class _Sorted:
         stop = min(number * query.size, self._found)
         shown: list[Found] = []
         async for batch in in_turns(islice(heapq.merge(*self._runs), stop)):
-            shown = [*shown, *(found for _, _, found in batch)][-2 * query.size :]
+            shown = [*shown, *(Found(one.pool, one.active) for one in batch)][-2 * query.size :]
         count = stop - (number - 1) * query.size
         return Page(tuple(shown[-count:]) if count else (), self._found, number, query.size)
 
@@ -154,7 +163,9 @@ async def select(scrape: ScrapeManager, external: ExternalURL, query: TargetQuer
         selection.page = await _dropped_page(pools, query)
         return selection
     page = await hits.page()
-    rows = (_row(found.pool, found.active, external) for found in page.items if found.active.places)
+    rows: list[Row] = []
+    async for batch in in_turns(page.items, 20):
+        rows += (_row(found.pool, found.active, external) for found in batch if found.active.places)
     selection.page = Page(tuple(rows), page.found, page.number, page.size)
     return selection
 

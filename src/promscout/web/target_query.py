@@ -84,7 +84,7 @@ class TargetQuery(msgspec.Struct, frozen=True):
         """What the ``sort`` of a link is that sorts by ``column``, or the other way round where that is so already."""
         return f"-{column}" if self.sort == column else column
 
-    def place(self, active: ActiveTarget, state: str) -> float:
+    def rank(self, active: ActiveTarget, state: str) -> float:
         """What a target is sorted by, rising: failed, slow, large and long-past ones come first."""
         last, sort = active.loop.last, self.sort
         if sort.endswith("health"):
