@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from promscout import __version__
-from promscout.cli.arguments import add_choice, add_command, address, number, positive_duration, positive_number
+from promscout.cli.arguments import add_choice, add_command, address, number, positive_duration, shard_count
 from promscout.cli.outcome import OutputFormat, TableFormat
 from promscout.cli.run_arguments import AUTO_RELOAD, AUTO_RELOAD_INTERVAL, add_run
 
@@ -140,7 +140,7 @@ def _add_downstream(commands: Commands) -> None:
     parser.add_argument(
         "--shards",
         metavar="N",
-        type=positive_number,
+        type=shard_count,
         default=1,
         help="how many Prometheus servers share the targets (default: %(default)s)",
     )
