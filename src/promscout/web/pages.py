@@ -11,7 +11,7 @@ from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.receivers import receiver, totals
 from promscout.web.turns import in_turns
-from promscout.web.view import ROOT, VIEW
+from promscout.web.view import PREFIX, ROOT, VIEW
 
 HTML: Final = "text/html; charset=utf-8"
 CLOCK: Final = web.AppKey("CLOCK", Clock)
@@ -46,7 +46,9 @@ async def page(request: web.Request, template: str, **values: object) -> web.Str
     """The page that ``template`` makes of ``values``, made in turns with whatever else is due."""
     from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
-    pieces = render(template, root=request.app[ROOT], path=request.path, **values)
+    root = request.app[ROOT]
+    path = f"{root}{request.path.removeprefix(request.app[PREFIX])}"
+    pieces = render(template, root=root, path=path, **values)
     html = ["".join(batch) async for batch in in_turns(pieces)]
     # Only now is it certain that there is a page.
     return await stream(request, (piece.encode() for piece in html), HTML)
