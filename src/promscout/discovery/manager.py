@@ -80,6 +80,11 @@ class DiscoveryManager:
         """
         return tuple(sorted(provider.name for provider in self._awaited.get(job, ())))
 
+    @property
+    def metrics(self) -> DiscoveryMetrics:
+        """What discovery counts."""
+        return self._metrics
+
     def apply_config(self, jobs: Mapping[str, Sequence[SDConfig]]) -> None:
         """Make ``jobs`` (job name → its SD configurations) what is discovered from now on."""
         self.prepare(jobs)()

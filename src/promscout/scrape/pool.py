@@ -17,6 +17,7 @@ from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelSet, label_set
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.handover import Handover
+from promscout.scrape.health import HealthTally
 from promscout.scrape.loop import Ending, ScrapeLoop
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.setup import PoolSetup
@@ -107,6 +108,11 @@ class ScrapePool:
     def active(self) -> Mapping[Target, ActiveTarget]:
         """The targets that are scraped, and those without places, which are about to be no more."""
         return self._active
+
+    @property
+    def health(self) -> HealthTally:
+        """How many of the targets are up, down, and not scraped yet."""
+        return self.setup.options.health
 
     @property
     def dropped_count(self) -> int:

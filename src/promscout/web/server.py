@@ -12,7 +12,7 @@ from aiohttp import web
 from promscout.errors import PromscoutError
 from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
-from promscout.web import api, downstream, graph, management, pages
+from promscout.web import api, downstream, explore, graph, management, pages
 from promscout.web.external import ExternalURL
 from promscout.web.options import WebOptions
 from promscout.web.view import EXTERNAL, OPTIONS, ROOT, VIEW, AgentView
@@ -99,6 +99,7 @@ class WebServer:
         downstream.add_routes(app, self._clock)
         pages.add_routes(app, self._clock)
         graph.add_routes(app, self._clock)
+        explore.add_routes(app)
         return app
 
     def _external(self) -> ExternalURL:
