@@ -10,14 +10,13 @@ from aiohttp import web
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
-from promscout.web.answers import stream
+from promscout.web import config_page, error_pages, events, overview, status_page
+from promscout.web.frame import CLOCK, HTML, page
 from promscout.web.receivers import receiver, totals
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.view import EXTERNAL, ROOT, VIEW
+from promscout.web.view import EXTERNAL, VIEW
 
-HTML: Final = "text/html; charset=utf-8"
-CLOCK: Final = web.AppKey("CLOCK", Clock)
-"""Where the pages find out what time it is."""
+__all__ = ["CLOCK", "HTML", "add_routes", "page", "remote_write", "targets"]
 
 _STATIC: Final = Path(__file__).with_name("static")
 
@@ -37,7 +36,6 @@ async def targets(request: web.Request) -> web.StreamResponse:
         waiting=[provider for provider in view.discovery.providers if not provider.synced],
         failing=[one for one in watches if one.jobs and one.error],
         degraded=degradations(watches),
-        now_ms=request.app[CLOCK].now_ms(),
         page_size=PAGE_SIZE,
     )
 
@@ -50,32 +48,18 @@ async def remote_write(request: web.Request) -> web.StreamResponse:
         "remote_write.html",
         receivers=[receiver(queue) for queue in queues],
         totals=totals(queues),
-        now_ms=request.app[CLOCK].now_ms(),
     )
-
-
-async def config(request: web.Request) -> web.StreamResponse:
-    """The configuration in force, without secrets."""
-    return await page(request, "config.html", config_text=request.app[VIEW].config.text)
-
-
-async def home(request: web.Request) -> web.Response:
-    """The targets page is the start page."""
-    return web.Response(status=302, headers={"Location": f"{request.app[ROOT]}/targets"})
-
-
-async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
-    """The page that ``template`` makes of ``values``."""
-    from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
-
-    return await stream(request, [render(template, root=request.app[ROOT], path=request.path, **values).encode()], HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """Register the pages with ``app``."""
     app[CLOCK] = clock
-    app.router.add_get("/", home)
+    app.middlewares.append(error_pages.errors_as_pages)
+    app.on_response_prepare.append(error_pages.note_beginning)
+    events.add_routes(app)
+    overview.add_routes(app)
+    config_page.add_routes(app)
+    status_page.add_routes(app)
     app.router.add_get("/targets", targets, allow_head=False)
     app.router.add_get("/remote-write", remote_write, allow_head=False)
-    app.router.add_get("/config", config, allow_head=False)
     app.router.add_static("/static/", _STATIC)

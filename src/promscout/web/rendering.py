@@ -50,6 +50,11 @@ def amount(count: int) -> str:
     return f"{thousands:.3g} T"
 
 
+def rate(number: float) -> str:
+    """A number of things per second: whole ones, and tenths below ten."""
+    return f"{number:.1f}" if 0 < number < 9.95 else amount(round(number))
+
+
 def lasting(seconds: float) -> str:
     """A duration as people say it, in its largest unit and the next: ``2 min 10 s``, ``3 d``."""
     rest = round(seconds)
@@ -79,6 +84,7 @@ def _environment() -> Environment:
         "until": until,
         "size": size,
         "amount": amount,
+        "rate": rate,
         "span": span,
         "lasting": lasting,
         "rfc3339": rfc3339,
