@@ -34,7 +34,7 @@ async def errors_as_pages(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         if error.status < 400 or not reads_html(request):
             raise
-        return _page(
+        return await _page(
             request, error.status, {name: error.headers[name] for name in (hdrs.ALLOW,) if name in error.headers}
         )
     except (ConnectionError, TimeoutError):
@@ -44,7 +44,7 @@ async def errors_as_pages(request: web.Request, handler: Handler) -> web.StreamR
         if _BEGUN in request:  # half an answer cannot become another one
             raise
         if reads_html(request):
-            return _page(request, 500, {})
+            return await _page(request, 500, {})
         return web.Response(status=500, text="Internal Server Error\n")
 
 
@@ -59,9 +59,9 @@ def reads_html(request: web.Request) -> bool:
     return "text/html" in request.headers.get(hdrs.ACCEPT, "") and not path.startswith(("/api/", "/-/"))
 
 
-def _page(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:
+async def _page(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:
     text = _TEXTS.get(status, "The request cannot be answered.")
-    body = rendered(request, "error.html", status=status, text=text)
+    body = await rendered(request, "error.html", status=status, text=text)
     response = web.Response(status=status, text=body, headers=headers)
     response.headers[hdrs.CONTENT_TYPE] = HTML
     return response

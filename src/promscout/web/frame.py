@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
 from typing import Final
 
 import msgspec
@@ -46,15 +49,38 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Renderer:
+    """Makes pages. What that needs is loaded, in a thread, for the first of them: many agents are never looked at."""
+
+    def __init__(self) -> None:
+        self._render: Callable[..., str] | None = None
+        self._loading = asyncio.Lock()
+
+    async def render(self, template: str, **values: object) -> str:
+        """The page as HTML."""
+        async with self._loading:
+            if self._render is None:
+                self._render = (await asyncio.to_thread(import_module, "promscout.web.rendering")).render
+        return self._render(template, **values)
+
+
+RENDERER: Final = web.AppKey("RENDERER", Renderer)
+"""Who makes pages."""
+
+
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
     """The page that ``template`` makes of ``values``, of ``root``, ``path``, ``now_ms`` and ``frame``."""
-    return await stream(request, [rendered(request, template, **values).encode()], HTML)
+    return await stream(request, [(await rendered(request, template, **values)).encode()], HTML)
 
 
-def rendered(request: web.Request, template: str, **values: object) -> str:
+async def rendered(request: web.Request, template: str, **values: object) -> str:
     """The same as text."""
-    from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
-
     frame = Frame.of(request)
     given = {"root": frame.root, "path": request.path, "now_ms": frame.now_ms} | values
-    return render(template, frame=frame, **given)
+    return await request.app[RENDERER].render(template, frame=frame, **given)
+
+
+def prepare(app: web.Application, clock: Clock) -> None:
+    """Make ``app`` one that can make pages."""
+    app[CLOCK] = clock
+    app[RENDERER] = Renderer()

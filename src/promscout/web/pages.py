@@ -10,7 +10,7 @@ from aiohttp import web
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
-from promscout.web import config_page, error_pages, events, overview, status_page
+from promscout.web import config_page, error_pages, events, frame, overview, status_page
 from promscout.web.frame import CLOCK, HTML, page
 from promscout.web.receivers import receiver, totals
 from promscout.web.rows import PAGE_SIZE, TargetQuery, select
@@ -53,7 +53,7 @@ async def remote_write(request: web.Request) -> web.StreamResponse:
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """Register the pages with ``app``."""
-    app[CLOCK] = clock
+    frame.prepare(app, clock)
     app.middlewares.append(error_pages.errors_as_pages)
     app.on_response_prepare.append(error_pages.note_beginning)
     events.add_routes(app)

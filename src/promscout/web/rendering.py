@@ -1,4 +1,4 @@
-"""Makes pages of the templates. Imported for the first page."""
+"""Makes pages of the templates. Imported for the first page, which takes some time: not on the event loop."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters |= {
         "ago": ago,
@@ -90,6 +91,8 @@ def _environment() -> Environment:
         "rfc3339": rfc3339,
     }
     environment.globals["version"] = __version__
+    for name in environment.list_templates():
+        environment.get_template(name)  # it is kept: nothing is left to do for the first page of a kind
     return environment
 
 
