@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
-from promscout.web.answers import stream
+from promscout.web import config_page, error_pages, events, frame, overview, status_page
+from promscout.web.frame import page
 from promscout.web.receivers import receiver, totals
-from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.view import EXTERNAL, PREFIX, ROOT, VIEW
-
-HTML: Final = "text/html; charset=utf-8"
-CLOCK: Final = web.AppKey("CLOCK", Clock)
-"""Where the pages find out what time it is."""
+from promscout.web.view import VIEW
 
 _STATIC: Final = Path(__file__).with_name("static")
-
-
-async def targets(request: web.Request) -> web.StreamResponse:
-    """The targets of all pools, filtered by ``pool``, ``health`` and ``q``, in pages."""
-    view, parameters = request.app[VIEW], request.query
-    asked = TargetQuery.parse(*(parameters.get(name, "") for name in ("pool", "health", "q", "page")))
-    watches = watch_statuses(view.discovery.providers)
-    selection = await select(view.scrape, request.app[EXTERNAL], asked)
-    return await page(
-        request,
-        "targets.html",
-        query=asked,
-        selection=selection,
-        sections=[(pool, list(rows)) for pool, rows in groupby(selection.rows, lambda row: row.pool)],
-        waiting=[provider for provider in view.discovery.providers if not provider.synced],
-        failing=[one for one in watches if one.jobs and one.error],
-        degraded=degradations(watches),
-        now_ms=request.app[CLOCK].now_ms(),
-        page_size=PAGE_SIZE,
-    )
 
 
 async def remote_write(request: web.Request) -> web.StreamResponse:
@@ -50,34 +24,17 @@ async def remote_write(request: web.Request) -> web.StreamResponse:
         "remote_write.html",
         receivers=[receiver(queue) for queue in queues],
         totals=totals(queues),
-        now_ms=request.app[CLOCK].now_ms(),
     )
-
-
-async def config(request: web.Request) -> web.StreamResponse:
-    """The configuration in force, without secrets."""
-    return await page(request, "config.html", config_text=request.app[VIEW].config.text)
-
-
-async def home(request: web.Request) -> web.Response:
-    """The targets page is the start page."""
-    return web.Response(status=302, headers={"Location": f"{request.app[ROOT]}/targets"})
-
-
-async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
-    """The page that ``template`` makes of ``values``."""
-    from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
-
-    root = request.app[ROOT]
-    path = f"{root}{request.path.removeprefix(request.app[PREFIX])}"
-    return await stream(request, [render(template, root=root, path=path, **values).encode()], HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """Register the pages with ``app``."""
-    app[CLOCK] = clock
-    app.router.add_get("/", home)
-    app.router.add_get("/targets", targets, allow_head=False)
+    frame.prepare(app, clock)
+    app.middlewares.append(error_pages.errors_as_pages)
+    app.on_response_prepare.append(error_pages.note_beginning)
+    events.add_routes(app)
+    overview.add_routes(app)
+    config_page.add_routes(app)
+    status_page.add_routes(app)
     app.router.add_get("/remote-write", remote_write, allow_head=False)
-    app.router.add_get("/config", config, allow_head=False)
     app.router.add_static("/static/", _STATIC)

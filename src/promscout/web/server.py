@@ -14,7 +14,7 @@ from aiohttp import web
 from promscout.errors import PromscoutError
 from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
-from promscout.web import api, graph, management, pages
+from promscout.web import api, downstream, explore, graph, management, pages
 from promscout.web.access import ACCESS, Access, guard, protect
 from promscout.web.access_origin import Origins
 from promscout.web.answers import TURN
@@ -133,8 +133,10 @@ class WebServer:
         app[TURN] = asyncio.Lock()
         api.add_routes(app)
         management.add_routes(app)
+        downstream.add_routes(app, self._clock)
         pages.add_routes(app, self._clock)
         graph.add_routes(app, self._clock)
+        explore.add_routes(app)
         return self._guarded(app, access)
 
     def _guarded(self, app: web.Application, access: Access) -> web.Application:
