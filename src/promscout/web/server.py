@@ -62,6 +62,7 @@ class WebServer:
         self._access: Access | None = None
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -82,7 +83,7 @@ class WebServer:
         """
         if self._options.config_file is not None:
             self._file = await asyncio.to_thread(WebConfigFile, self._options.config_file)
-        sock = self._listen()
+        self._socket = sock = self._listen()
         self._port = sock.getsockname()[1]
         external = self._external()
         access = Access(Origins(external.netloc, own_names_only=_is_loopback(sock)), self._file)
@@ -100,10 +101,13 @@ class WebServer:
     async def stop(self) -> None:
         """Stop listening and close every connection. A second call does nothing."""
         runner, self._runner = self._runner, None
-        if runner is None or self._listening is None or self._access is None:
+        if runner is None or self._access is None:
             return
-        self._listening.cancel()
-        await asyncio.wait({self._listening})
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+        if self._socket is not None:
+            self._socket.close()
         await runner.cleanup()
         await self._access.close()
         await self._crowd.close()
