@@ -85,6 +85,16 @@ async def test_a_label_that_was_taken_away_is_told_where_a_default_would_bring_i
     assert not {"job", "__param_x"} & group["labels"].keys()
 
 
+async def test_any_name_and_value_of_a_label_stays_what_it_is(site):
+    odd = {'A"b\\': 'a"\n\\', "100%": "%b%%", "ü": "<b>\x00\u2028", "z": "{}"}
+    site.view.add_pool("web")
+    site.view.sync("web", "a", ["127.0.0.1:1", "127.0.0.1:2"], **odd)
+    for raw in "01":
+        for group in await site.json("/sd/http/web", raw=raw):
+            assert odd.items() <= group["labels"].items()
+            assert "__address__" not in group["labels"]
+
+
 async def test_a_raw_list_has_everything_as_it_was_discovered(site):
     drop = RelabelConfig(source_labels=("__meta_drop",), regex=Regex.parse("(.+)"), action=Action.DROP)
     site.view.add_pool("web", relabel_configs=(drop,))
