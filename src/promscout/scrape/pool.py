@@ -124,6 +124,11 @@ class ScrapePool:
         """How many discovered targets are equal to another one, which is scraped for them."""
         return self._duplicates
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was noted is built: the targets are those of the groups, and no mixture of two."""
+        return self._building is None and not self._due
+
     def groups(self) -> Iterator[tuple[GroupKey, TargetGroup, tuple[Built, ...]]]:
         """Every group as it was discovered, with what became of each of its targets, in their order.
 

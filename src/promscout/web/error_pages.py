@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from promscout.logs import EventLog
 from promscout.web.frame import HTML, rendered
-from promscout.web.view import ROOT
+from promscout.web.view import PREFIX
 
 _TEXTS: Final[Mapping[int, str]] = {
     403: "This is not allowed.",
@@ -55,7 +55,7 @@ async def note_beginning(request: web.Request, _response: web.StreamResponse) ->
 
 def reads_html(request: web.Request) -> bool:
     """Whether a person may be looking."""
-    path = request.path.removeprefix(request.app[ROOT])
+    path = request.path.removeprefix(request.app[PREFIX])
     return "text/html" in request.headers.get(hdrs.ACCEPT, "") and not path.startswith(("/api/", "/-/"))
 
 
