@@ -288,6 +288,18 @@ async def test_an_agent_that_starts_or_stops_tells_no_lists_and_no_jobs(site):
     for path in ("/sd/http/web", "/sd/http/nope"):
         status, body, _ = await refused(site, path)
         assert (status, body["errorType"]) == (503, "unavailable"), path
+    clients = (await site.data("/api/v1/status/downstream"))["clients"]
+    assert [(one["job"], one["lastStatus"]) for one in clients] == [("web", 503)]
+
+
+async def test_a_server_that_stops_gives_up_the_list_that_is_being_made(site):
+    site.view.add_pool("web")
+    site.view.scrape.pools["web"].put({("static/0", "b"): TargetGroup.of("b", [{"__address__": "127.0.0.1:2"}])})
+    asking = asyncio.create_task(site.text("/sd/http/web"))
+    await asyncio.sleep(0.5)
+    await site.server.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await asking
 
 
 async def test_a_list_is_made_when_a_large_change_is_complete_and_refused_when_it_takes_too_long(site):
