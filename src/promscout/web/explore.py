@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from promscout.web import targets
+from promscout.web import discovery, targets
+from promscout.web.drop_counts import DropCounter
 
 
 def add_routes(app: web.Application) -> None:
     """Register the pages with ``app``, where ``pages`` are already."""
     app.router.add_get("/targets", targets.targets, allow_head=False)
     app.router.add_get("/target", targets.target, allow_head=False)
+    app[discovery.COUNTER] = DropCounter()
+    app.router.add_get("/discovery", discovery.discovery, allow_head=False)
     app.router.add_get("/target/exposition", targets.exposition, allow_head=False)

@@ -28,6 +28,11 @@ class LabelChange(msgspec.Struct, frozen=True):
     after: str
 
     @property
+    def pair(self) -> tuple[str, str]:
+        """The label before."""
+        return self.name, self.before
+
+    @property
     def change(self) -> Change:
         """What became of it."""
         if self.before == self.after:

@@ -44,9 +44,9 @@ async def home(request: web.Request) -> web.Response:
 
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
     """The page that ``template`` makes of ``values``, made in turns with whatever else is due."""
-    from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
+    from promscout.web.rendering import render_pieces  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
-    pieces = render(template, root=request.app[ROOT], path=request.path, **values)
+    pieces = render_pieces(template, root=request.app[ROOT], path=request.path, **values)
     html = ["".join(batch) async for batch in in_turns(pieces)]
     # Only now is it certain that there is a page.
     return await stream(request, (piece.encode() for piece in html), HTML)

@@ -91,6 +91,11 @@ def _environment() -> Environment:
 _ENVIRONMENT: Final = _environment()
 
 
-def render(template: str, **values: object) -> Iterator[str]:
-    """The page as HTML, in small pieces; every value is escaped, and one that is missing raises."""
+def render(template: str, **values: object) -> str:
+    """The page as HTML; every value is escaped, and one that is missing raises."""
+    return "".join(render_pieces(template, **values))
+
+
+def render_pieces(template: str, **values: object) -> Iterator[str]:
+    """The same in small pieces, each made when it is asked for."""
     return _ENVIRONMENT.get_template(template).generate(values)
