@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from promscout.web import discovery, targets
+from promscout.web import discovery, relabel_page, targets
 from promscout.web.drop_counts import DropCounter
 
 
@@ -14,4 +14,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/target", targets.target, allow_head=False)
     app[discovery.COUNTER] = DropCounter()
     app.router.add_get("/discovery", discovery.discovery, allow_head=False)
+    app[relabel_page.PLAYER] = relabel_page.Player()
+    app.router.add_get("/relabel", relabel_page.relabel, allow_head=False)
+    app.router.add_post("/relabel", relabel_page.relabel)
     app.router.add_get("/target/exposition", targets.exposition, allow_head=False)

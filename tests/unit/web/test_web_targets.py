@@ -123,7 +123,7 @@ async def test_a_target_has_a_page_with_its_last_scrape_its_labels_and_each_rule
     assert "Took 12.3 ms Samples 3" in shown.text
     assert "Format text/plain" in shown.text
     assert "pod none web-0 added" in shown.text
-    assert "__meta_pod web-0 none removed" in shown.text
+    assert "__meta_pod web-0 none meta" in shown.text
     assert "team blue blue kept" in shown.text
     assert "Rule 0 replace source_labels: [__meta_pod] target_label: pod 1 label changed" in shown.text
     assert "Rule 1 drop source_labels: [pod] regex: none does not match compared value web-0" in shown.text
