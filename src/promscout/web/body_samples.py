@@ -16,7 +16,7 @@ from promscout.web.turns import in_turns
 
 PAGE_SAMPLES: Final = 100
 _PIECE: Final = 1 << 16  # bytes of a body that are cut into lines at once
-_LONGEST_LINE: Final = 4096  # bytes of a line that are shown
+_LONGEST_LINE: Final = 4096  # bytes of a line that are shown, and searched
 
 
 class ShownSample(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ async def samples_of(body: bytes, text: str, number: int) -> Samples:
 
 
 def _has(line: bytes, words: list[bytes]) -> bool:
-    line = line.lower().replace(b'"', b"")
+    line = line[:_LONGEST_LINE].lower().replace(b'"', b"")
     return all(word in line for word in words)
 
 

@@ -47,7 +47,7 @@ async def page(request: web.Request, template: str, **values: object) -> web.Str
     from promscout.web.rendering import render_pieces  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
     pieces = render_pieces(template, root=request.app[ROOT], path=request.path, **values)
-    html = ["".join(batch) async for batch in in_turns(pieces)]
+    html = ["".join(batch) async for batch in in_turns(pieces, 10)]
     # Only now is it certain that there is a page.
     return await stream(request, (piece.encode() for piece in html), HTML)
 

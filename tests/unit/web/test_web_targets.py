@@ -261,3 +261,13 @@ async def test_the_durations_of_the_last_scrapes_are_drawn(site: Site) -> None:
     assert names == ["the last 2 scrapes took 12 ms to 12 ms, 1 failed"]
     dots = [a["class"] for tag, a in (await page(site, path)).tags if tag == "circle"]
     assert dots == ["up", "down"]
+
+
+async def test_a_very_long_value_is_shown_in_short(site: Site) -> None:
+    site.view.add_pool("web")
+    site.view.sync("web", "a", ["127.0.0.2:1"], __meta_manifest="x" * 100_000, team="y" * 501, zone="z" * 500)
+    shown = await page(site)
+    assert f"{'y' * 500}… (501 characters)" in shown.text
+    assert "z" * 500 in shown.text
+    (path,) = [link for link in shown.links() if link.startswith("/target?")]
+    assert f"{'x' * 500}… (100,000 characters)" in Page(await site.text(path)).text
