@@ -96,6 +96,8 @@ class WebServer:
 
         listener = Listener(sock, self._crowd, self._options.max_connections, self._setup, connect)
         self._listening = asyncio.create_task(listener.run(), name="web listener")
+        # Not by the listener: a task that is cancelled before its first turn runs nothing of it.
+        self._listening.add_done_callback(lambda _task: sock.close())
 
     async def stop(self) -> None:
         """Stop listening and close every connection. A second call does nothing."""
