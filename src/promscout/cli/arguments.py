@@ -78,6 +78,13 @@ def duration(text: str) -> Duration:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def number(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
+    return int(text)
+
+
 def positive_number(text: str) -> int:
     """A whole number above 0."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
