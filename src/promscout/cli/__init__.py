@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from promscout import __version__
-from promscout.cli.arguments import add_choice, add_command, address, number, positive_duration, positive_number
+from promscout.cli.arguments import add_choice, add_command, address, number, positive_duration, shard_count
 from promscout.cli.outcome import OutputFormat, TableFormat
 from promscout.cli.run_arguments import AUTO_RELOAD, AUTO_RELOAD_INTERVAL, add_run
 
@@ -85,7 +85,15 @@ def _add_check(commands: Commands) -> None:
         action="store_true",
         help="look at the configurations alone, not at certificates, tokens, kubeconfigs and target files",
     )
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
+    parser.add_argument(
+        "--web-config",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="files for --web.config.file, with the certificates, keys and tokens that they name",
+    )
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", type=Path, help="a Prometheus configuration file")
     add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
 
 
@@ -140,7 +148,7 @@ def _add_downstream(commands: Commands) -> None:
     parser.add_argument(
         "--shards",
         metavar="N",
-        type=positive_number,
+        type=shard_count,
         default=1,
         help="how many Prometheus servers share the targets (default: %(default)s)",
     )

@@ -402,7 +402,7 @@ async def test_a_client_that_does_not_read_is_cut_off(site):
     began = asyncio.get_running_loop().time()
     reader, writer = await asyncio.open_connection(host, int(port), limit=1)
     try:
-        writer.write(b"GET /sd/http/web HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /sd/http/web HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.sleep(SEND_SECONDS - 1)
         assert (await site.data("/api/v1/status/downstream"))["clients"][0]["targets"] == 20_000
         await asyncio.sleep(2)
