@@ -11,8 +11,8 @@ from playwright.async_api import Browser, async_playwright
 
 _NOBODY = "http://127.0.0.1:9"
 _FLAGS = (
-    # Names resolve to nothing and everything else than the agents is asked of a proxy that is not there, whatever a page
-    # names. `<-loopback>` takes back Chromium's own exception for all of loopback.
+    # Whatever a page names: names resolve to nothing, and all but 127.0.0.1 is asked of a proxy that is not there.
+    # `<-loopback>` takes back Chromium's own exception for all of loopback.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     f"--proxy-server={_NOBODY}",
     "--proxy-bypass-list=<-loopback>;127.0.0.1",

@@ -83,7 +83,9 @@ class View:
 
 
 @asynccontextmanager
-async def looking(browser: Browser, origin: str, look: Look | None = None, size: str = "desktop") -> AsyncIterator[View]:
+async def looking(
+    browser: Browser, origin: str, look: Look | None = None, size: str = "desktop"
+) -> AsyncIterator[View]:
     """A tab with nothing open yet, in a profile of its own. Fails at its end if there were ``problems``."""
     look = look or Look()
     context = await browser.new_context(

@@ -163,8 +163,18 @@ def config(scene_url: str, api_server: str, receivers: bool) -> dict[str, Any]:
                     {"source_labels": ["instance"], "regex": "many-4.*", "action": "drop"},
                     # Two discovered targets that are one after relabelling.
                     {"source_labels": ["instance"], "regex": "many-001", "target_label": "half", "replacement": "0"},
-                    {"source_labels": ["instance"], "regex": "many-001", "target_label": "instance", "replacement": "many-000"},
-                    {"source_labels": ["instance"], "regex": "many-000", "target_label": "__metrics_path__", "replacement": "/t/x"},
+                    {
+                        "source_labels": ["instance"],
+                        "regex": "many-001",
+                        "target_label": "instance",
+                        "replacement": "many-000",
+                    },
+                    {
+                        "source_labels": ["instance"],
+                        "regex": "many-000",
+                        "target_label": "__metrics_path__",
+                        "replacement": "/t/x",
+                    },
                 ],
             },
             {"job_name": "away", "http_sd_configs": [{"url": f"{scene_url}/sd"}]},

@@ -61,7 +61,9 @@ async def running(directory: Path) -> AsyncIterator[Site]:
 
 async def _settled(agent: Promscout) -> None:
     async def has_scraped() -> bool:
-        health = {one["labels"].get("instance"): one["health"] for one in await agent.active() if one["scrapePool"] != "many"}
+        health = {
+            one["labels"].get("instance"): one["health"] for one in await agent.active() if one["scrapePool"] != "many"
+        }
         wanted = {"evil-status": "down", "evil-body": "down", "evil-0": "up", "switched": "up"}
         return "unknown" not in health.values() and wanted.items() <= health.items()
 
