@@ -56,6 +56,8 @@ class Crowd:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.open: set[Connection] = set()
+        # One for each connection, from before it is open.
+        self.places: set[object] = set()
         self._stalled: dict[Connection, None] = {}
         self._left = asyncio.Event()
 
@@ -67,14 +69,21 @@ class Crowd:
         """Forget one that is closed."""
         self.open.discard(connection)
         self._stalled.pop(connection, None)
-        self.tell_left()
+        self.leave_place(connection.place)
 
-    def tell_left(self) -> None:
-        """Let ``one_less`` look again."""
+    def take_place(self) -> object:
+        """A place for a connection that begins."""
+        place = object()
+        self.places.add(place)
+        return place
+
+    def leave_place(self, place: object) -> None:
+        """Give a place back."""
+        self.places.discard(place)
         self._left.set()
 
     async def one_less(self, timeout: float) -> None:  # noqa: ASYNC109 - that nothing happens is no error
-        """Wait until a connection has ended, or until so many seconds are over."""
+        """Wait until a place was given back, or until so many seconds are over."""
         self._left.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._left.wait(), timeout)
@@ -128,6 +137,7 @@ class Connection(RequestHandler):
         headers: Mapping[str, str],
         tls: TLSServerConfig,
     ) -> None:
+        self.place: object = None
         self._crowd = crowd
         self._always = headers
         self._tls = tls

@@ -68,7 +68,7 @@ class Listener:
                 await asyncio.sleep(_RETRY_SECONDS)
             return
         try:
-            while len(self._crowd.open) + len(self._beginning) >= self._most:
+            while len(self._crowd.places) >= self._most:
                 self._crowd.make_room()
                 await self._crowd.one_less(_LOOK_SECONDS)
         except asyncio.CancelledError:
@@ -76,27 +76,32 @@ class Listener:
             raise
         task = loop.create_task(self._begin(sock), name="connection")
         self._beginning.add(task)
-        task.add_done_callback(self._begun)
-
-    def _begun(self, task: asyncio.Task[None]) -> None:
-        self._beginning.discard(task)
-        self._crowd.tell_left()
+        task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, sock: socket.socket) -> None:
+        place = self._crowd.take_place()
+
+        def connect() -> Connection:
+            connection = self._connect(setup)
+            connection.place = place
+            return connection
+
         try:
             # An answer that nobody reads shall not fill the kernel's memory.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
             setup = await self._setup()
             tls = {} if setup.context is None else self._tls_options()
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._connect(setup), sock, ssl=setup.context, **tls
-            )
+            await asyncio.get_running_loop().connect_accepted_socket(connect, sock, ssl=setup.context, **tls)
         except OSError as error:  # of TLS, too
-            sock.close()
+            self._give_up(sock, place)
             _log.debug("connection failed", reason=str(error))
-        except asyncio.CancelledError:
-            sock.close()
+        except BaseException:
+            self._give_up(sock, place)
             raise
+
+    def _give_up(self, sock: socket.socket, place: object) -> None:
+        sock.close()
+        self._crowd.leave_place(place)
 
     def _tls_options(self) -> dict[str, float]:
         return {

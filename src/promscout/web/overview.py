@@ -25,7 +25,7 @@ TROUBLES_SHOWN: Final = 8
 JOBS_SHOWN: Final = 200
 """Of a larger configuration those with failing targets come first, and the rest is left to the targets page."""
 
-_SPANS: Final = {300: "5 minutes", 900: "15 minutes", KEPT_SECONDS: "hour"}
+_SHORTEST: Final = 300  # seconds that a plot spans at least: what is not there yet stays empty
 
 SAMPLER: Final = web.AppKey("SAMPLER", Sampler)
 SURVEYOR: Final = web.AppKey("SURVEYOR", Surveyor)
@@ -47,10 +47,10 @@ class Trends(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls, history: History, current: dict[str, float]) -> Trends:
         """From the history, and from what is known without it."""
-        age = len(history) * STEP_SECONDS
-        seconds = next((one for one in _SPANS if age <= one), KEPT_SECONDS)
+        seconds = max(_SHORTEST, len(history) * STEP_SECONDS)
+        span = "hour" if seconds >= KEPT_SECONDS else f"{round(seconds / 60)} minutes"
         rows = seconds // STEP_SECONDS
-        return cls(_SPANS[seconds], {vital: _trend(history, vital, rows, current) for vital in Vital})
+        return cls(span, {vital: _trend(history, vital, rows, current) for vital in Vital})
 
 
 def _trend(history: History, vital: Vital, rows: int, current: dict[str, float]) -> Trend:

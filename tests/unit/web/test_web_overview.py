@@ -174,7 +174,7 @@ async def test_the_history_is_drawn_with_a_name_for_screen_readers(site: Site) -
             assert trends.of[Vital.CPU].value == 3.0
             for _ in range(100):
                 history.add({})
-            assert Trends.read(history, {}).span == "15 minutes"
+            assert Trends.read(history, {}).span == "9 minutes"
             assert Trends.read(history, {}).of[Vital.CPU].value == 3.0
             for _ in range(700):
                 history.add({})

@@ -95,11 +95,8 @@
       if (!response.ok) throw new Error(String(response.status));
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const taken = performance.now() - started;
-      for (const id of ["live", "glance"]) {
-        const now = document.getElementById(id);
-        const next = page.getElementById(id);
-        if (now && next && !now.isEqualNode(next) && !selecting()) morph(now, next);
-      }
+      const next = page.getElementById("live");
+      if (next && !live.isEqualNode(next) && !selecting()) morph(live, next);
       // A server that needs long for the page is asked less often.
       pace = Math.max(pace, (10 * taken) / 1000);
       reachable = true;
@@ -117,6 +114,13 @@
     timer = setTimeout(refresh, wait);
   };
 
+  const count = (message) => {
+    for (const place of document.querySelectorAll("#glance [data-count]")) {
+      place.textContent = message[place.dataset.count].toLocaleString("en");
+      if (place.dataset.count === "down") place.parentElement.classList.toggle("bad", message.down > 0);
+    }
+  };
+
   const poll = () => {
     clearInterval(poller);
     poller = setInterval(refreshSoon, Math.max(POLL_SECONDS, ownPace) * 1000);
@@ -129,6 +133,7 @@
       clearInterval(poller);
       const message = JSON.parse(event.data);
       pace = message.pace;
+      count(message);
       if (!reachable || message.changed.some((one) => follows.includes(one))) refreshSoon();
     };
     source.onerror = () => {
