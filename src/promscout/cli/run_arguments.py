@@ -13,6 +13,7 @@ from promscout.cli.arguments import (
     duration,
     positive_duration,
     positive_number,
+    regex,
     size,
 )
 from promscout.logs import LogFormat, LogLevel
@@ -142,11 +143,12 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web.enable-admin-api",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="open the endpoints below /api/v1/admin",
+        help="accepted, but an agent has no such endpoints (default: no)",
     )
     group.add_argument(
         "--web.cors.origin",
         metavar="REGEX",
+        type=regex,
         default="",
         help="origins whose pages may read the API, as a regular expression (default: none)",
     )

@@ -61,6 +61,15 @@ def effective(config: Config) -> str:
         document["scrape_configs"] = [_job(job, config.global_config) for job in config.jobs]
     if config.remote_write:
         document["remote_write"] = [_struct(one, RemoteWriteConfig(url=one.url)) for one in config.remote_write]
+    return _text(document)
+
+
+def effective_job(job: JobConfig, defaults: GlobalConfig) -> str:
+    """One job as YAML, with everything that it leaves to defaults and to ``global``; secrets as in ``effective``."""
+    return _text(_job(job, defaults))
+
+
+def _text(document: Mapping[str, Any]) -> str:
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NO_WIDTH)
     return format_yaml(text, "<effective>")
 

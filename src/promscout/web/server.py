@@ -88,7 +88,7 @@ class WebServer:
             raise ListenError(f"cannot listen on {join_host_port(self._host, self._port)}: {reason}") from error
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[api.not_found_as_json])
+        app = web.Application(middlewares=[api.refusals])
         app[VIEW] = self._view
         app[EXTERNAL] = self._external()
         app[OPTIONS] = self._options
