@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from promscout.downstream.shards import MOST_SHARDS
 from promscout.errors import InvalidValueError
 from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
@@ -86,6 +87,21 @@ def duration(text: str) -> Duration:
         return Duration.parse(text)
     except InvalidValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def number(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
+    return int(text)
+
+
+def shard_count(text: str) -> int:
+    """How many servers share a job's targets."""
+    found = positive_number(text)
+    if found > MOST_SHARDS:
+        raise argparse.ArgumentTypeError(f"at most {MOST_SHARDS} servers can share targets")
+    return found
 
 
 def positive_number(text: str) -> int:

@@ -14,6 +14,7 @@ from promscout.cli.arguments import (
     positive_duration,
     positive_number,
     regex,
+    shard_count,
     size,
 )
 from promscout.logs import LogFormat, LogLevel
@@ -110,7 +111,25 @@ def add_run(commands: Commands) -> None:
     )
     add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
     add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
+    _add_downstream(parser)
     _add_web(parser)
+
+
+def _add_downstream(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("discovery for other servers")
+    group.add_argument(
+        "--file-sd-dir",
+        metavar="DIR",
+        type=Path,
+        help="directory of this agent alone, in which a file for each job has its targets after relabelling, for "
+        "file_sd_configs of others; made if missing (default: no files)",
+    )
+    group.add_argument(
+        "--file-sd-shards",
+        metavar="N",
+        type=shard_count,
+        help="divide each job's targets among N servers, a file each (default: do not)",
+    )
 
 
 def _add_web(parser: argparse.ArgumentParser) -> None:

@@ -80,6 +80,11 @@ class TextImage:
         return len(self._rows)
 
     @property
+    def body(self) -> bytes:
+        """The last body, with a line feed at its end."""
+        return self._body
+
+    @property
     def values(self) -> NDArray[np.float64]:
         """The values of the last body. Another array after each update that changed one."""
         return self._values

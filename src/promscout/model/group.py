@@ -40,6 +40,11 @@ class TargetGroup(msgspec.Struct, frozen=True, gc=False):
             labels |= self.bases[position].as_dict()
         return labels | self.targets[position].as_dict()
 
+    def rows_of(self, position: int) -> tuple[LabelRow, ...]:
+        """The rows that the labels of one target consist of, the later over the earlier."""
+        own = self.targets[position]
+        return (self.labels, self.bases[position], own) if self.bases else (self.labels, own)
+
     @property
     def is_empty(self) -> bool:
         """An empty group says that its source has no targets (any more)."""

@@ -191,6 +191,12 @@ class SeriesCache:
         """What the last body said about its metric families."""
         return self._metadata
 
+    @property
+    def body(self) -> bytes | None:
+        """The last body that could be read, which the next is compared with; None where none is kept for that."""
+        layout = self._tried or self._layout
+        return layout.image.body if layout is not None and layout.image is not None else None
+
     def _fitting(self, exposition: Exposition, read: Read) -> _Layout | Refusal:
         """The layout of a body that was parsed: the one of a body before, if it has the same series."""
         own_time = _own_time(exposition.timestamps) if self._honor_timestamps else None

@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from promscout.logs import EventLog
 from promscout.model.metadata import NO_FAMILIES, Families, MetricMetadata
+from promscout.scrape.history import noted
 from promscout.scrape.loop_appender import LoopAppender
 from promscout.scrape.options import ScrapeContext, ScrapeOptions
 from promscout.scrape.report import Report
@@ -33,7 +34,7 @@ class ScrapeLoop:
     Guarantees: one scrape at a time, none after ``ended``; every fetch ends within the target's timeout, and every
     scrape appends its report samples, whatever happens; series that vanish, that a failed scrape leaves without a
     sample, or that belong to a removed target get a staleness marker; a failure is kept as ``last`` and never raised;
-    ``scrapes`` counts finished ones.
+    ``scrapes`` counts finished ones; ``history`` tells :func:`~promscout.scrape.history.past_scrapes` of the last ones.
 
     Source: prometheus v3.x scrape/scrape.go scrapeLoop.
     """
@@ -46,12 +47,14 @@ class ScrapeLoop:
         "_last",
         "_latest",
         "_options",
+        "_report",
+        "_running",
         "_schedule",
         "_timeout",
         "_timer",
         "_under_way",
         "ending",
-        "last",
+        "history",
         "scrapes",
         "started_ms",
         "target",
@@ -59,7 +62,9 @@ class ScrapeLoop:
 
     def __init__(self, target: Target, options: ScrapeOptions, context: ScrapeContext) -> None:
         self.target = target
-        self.last: Report | None = None
+        self._report: Report | None = None
+        self._running = False  # from start to stop: while the pool's health counts this loop
+        self.history = b""
         self.scrapes = 0
         self.ending: Ending | None = None
         self.started_ms = context.clock.now_ms()
@@ -76,6 +81,18 @@ class ScrapeLoop:
         self._appender: LoopAppender | None = None  # made when first needed: most of a large pool waits long
 
     @property
+    def last(self) -> Report | None:
+        """How the last scrape went; None before the first."""
+        return self._report
+
+    @last.setter
+    def last(self, report: Report | None) -> None:
+        if self._running:
+            self._options.health.remove(self._report)
+            self._options.health.add(report)
+        self._report = report
+
+    @property
     def next_ms(self) -> int | None:
         """The wall clock's time of the next scrape that has not begun; None while the loop does not run."""
         if self._timer is not None:
@@ -86,6 +103,11 @@ class ScrapeLoop:
     def families(self) -> Families:
         """What the last body that could be used says about its metric families."""
         return self._appender.families if self._appender is not None else NO_FAMILIES
+
+    @property
+    def body(self) -> bytes | None:
+        """The last body that could be read, as text; None where none is kept, which is so with other formats."""
+        return self._appender.body if self._appender is not None else None
 
     def metadata(self) -> Mapping[str, MetricMetadata]:
         """``families`` by name, made at each call."""
@@ -105,7 +127,7 @@ class ScrapeLoop:
         if other._last is not None:
             self._latest = other._last + max(self._interval, other._interval)
         if other.target.url == self.target.url:
-            self.last = other.last
+            self.last, self.history = other.last, other.history
 
     def take_over(self, other: ScrapeLoop) -> None:
         """Follow a loop that has ended as REPLACED, and continue its series: they do not turn stale."""
@@ -119,11 +141,16 @@ class ScrapeLoop:
         if self._last is None:
             self._last = now
         self._schedule = Schedule(self._digest, self._interval, self._context.clock.now_ms(), now, self._latest)
+        self._running = True
+        self._options.health.add(self._report)
         self._wait()
 
     def stop(self, ending: Ending, *, finish: bool = False) -> None:
         """Scrape no more. A scrape under way is cancelled, or with ``finish`` completed; ``ended`` waits for that."""
         self.ending = ending
+        if self._running:
+            self._running = False
+            self._options.health.remove(self._report)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -202,6 +229,7 @@ class ScrapeLoop:
         )
         self._log_change(report)
         self.last = report
+        self.history = noted(self.history, duration, up=report.up)
         self.scrapes += 1
         if self.scrapes == 1 and self._latest == math.inf:  # others only go on
             self._context.metrics.first_scrape.observe((self._context.clock.now_ms() - self.started_ms) / 1000)

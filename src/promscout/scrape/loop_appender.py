@@ -75,6 +75,11 @@ class LoopAppender:
         """What the last body that could be read says about its metric families."""
         return self._cache.families if self._cache is not None else NO_FAMILIES
 
+    @property
+    def body(self) -> bytes | None:
+        """The last text that could be read; None where none is kept."""
+        return self._cache.body if self._cache is not None else None
+
     async def append(self, fetched: Fetched | FetchFailed, options: ScrapeOptions, timestamp_ms: int) -> Outcome:
         """Append what a scrape at ``timestamp_ms`` fetched. A large body is read in a thread, so that others go on."""
         if isinstance(fetched, FetchFailed):

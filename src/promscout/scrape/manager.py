@@ -12,6 +12,7 @@ from promscout.model.group import TargetSetChange
 from promscout.model.metadata import Families
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending
+from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.setup import PoolSetup
@@ -56,6 +57,11 @@ class ScrapeManager:
     def pools(self) -> Mapping[str, ScrapePool]:
         """Job name → its pool."""
         return self._pools
+
+    @property
+    def metrics(self) -> ScrapeMetrics:
+        """What all pools count."""
+        return self._context.metrics
 
     def families(self) -> Iterator[Families]:
         """What each active target says about its metric families. Pools may change in between."""

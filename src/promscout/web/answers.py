@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -71,13 +72,18 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-async def stream(request: web.Request, pieces: Iterable[bytes], content_type: str = JSON) -> web.StreamResponse:
+async def stream(
+    request: web.Request,
+    pieces: Iterable[bytes],
+    content_type: str = JSON,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> web.StreamResponse:
     """Send ``pieces`` one after the other, compressed where the client can read it.
 
     Each piece is made only when the ones before are with the kernel or in a small buffer, and the event loop takes a
     turn between two pieces.
     """
-    response = web.StreamResponse(headers={hdrs.VARY: hdrs.ACCEPT_ENCODING})
+    response = web.StreamResponse(headers={hdrs.VARY: hdrs.ACCEPT_ENCODING, **headers})
     response.content_type = content_type
     compressor = None
     if accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):

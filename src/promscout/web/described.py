@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from promscout.web.endpoints import TEXT, Operation, Parameter
+from promscout.web.target_list import Time
 
 _CHANGE: Final = ("POST", "PUT")
 _Index: Final = Annotated[int, msgspec.Meta(ge=0, lt=1_000_000)]
@@ -19,7 +20,60 @@ class TargetGroupAnswer(msgspec.Struct, frozen=True):
     labels: dict[str, str]
 
 
+class JobAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A job, and where the list of its targets is."""
+
+    job: str
+    targets: int
+    url: str
+    available: bool
+    reason: str
+    """Why there is no list now; empty where there is one."""
+
+
+class JobsAnswer(msgspec.Struct, frozen=True):
+    """All jobs."""
+
+    jobs: list[JobAnswer]
+
+
+class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who asks for a list, and what it got last."""
+
+    address: str
+    user_agent: str
+    job: str
+    url: str
+    refresh_interval_seconds: float | None
+    last_request: Time
+    last_status: int
+    late: bool
+    """Whether it has missed its own interval."""
+    targets: int
+    bytes: int
+
+
+class DownstreamAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who asks for lists, and what is kept for them."""
+
+    clients: list[ClientAnswer]
+    late: int
+    kept_bytes: int
+
+
 OPERATIONS: Final = (
+    Operation(
+        path="/api/v1/status/downstream",
+        summary="Who asks for lists of targets",
+        group="status",
+        answer=DownstreamAnswer,
+    ),
+    Operation(
+        path="/sd/http",
+        summary="The jobs that there are lists of",
+        group="downstream",
+        answer=JobsAnswer,
+    ),
     Operation(
         path="/-/healthy",
         summary="Whether the process answers",

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.model.clock import Clock
 from promscout.web.answers import stream
 from promscout.web.receivers import receiver, totals
-from promscout.web.rows import PAGE_SIZE, TargetQuery, select
-from promscout.web.view import EXTERNAL, ROOT, VIEW
+from promscout.web.turns import in_turns
+from promscout.web.view import ROOT, VIEW
 
 HTML: Final = "text/html; charset=utf-8"
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 """Where the pages find out what time it is."""
 
 _STATIC: Final = Path(__file__).with_name("static")
-
-
-async def targets(request: web.Request) -> web.StreamResponse:
-    """The targets of all pools, filtered by ``pool``, ``health`` and ``q``, in pages."""
-    view, parameters = request.app[VIEW], request.query
-    asked = TargetQuery.parse(*(parameters.get(name, "") for name in ("pool", "health", "q", "page")))
-    watches = watch_statuses(view.discovery.providers)
-    selection = await select(view.scrape, request.app[EXTERNAL], asked)
-    return await page(
-        request,
-        "targets.html",
-        query=asked,
-        selection=selection,
-        sections=[(pool, list(rows)) for pool, rows in groupby(selection.rows, lambda row: row.pool)],
-        waiting=[provider for provider in view.discovery.providers if not provider.synced],
-        failing=[one for one in watches if one.jobs and one.error],
-        degraded=degradations(watches),
-        now_ms=request.app[CLOCK].now_ms(),
-        page_size=PAGE_SIZE,
-    )
 
 
 async def remote_write(request: web.Request) -> web.StreamResponse:
@@ -65,17 +43,19 @@ async def home(request: web.Request) -> web.Response:
 
 
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
-    """The page that ``template`` makes of ``values``."""
+    """The page that ``template`` makes of ``values``, made in turns with whatever else is due."""
     from promscout.web.rendering import render  # noqa: PLC0415 - jinja2 is for agents whose pages are looked at
 
-    return await stream(request, [render(template, root=request.app[ROOT], path=request.path, **values).encode()], HTML)
+    pieces = render(template, root=request.app[ROOT], path=request.path, **values)
+    html = ["".join(batch) async for batch in in_turns(pieces)]
+    # Only now is it certain that there is a page.
+    return await stream(request, (piece.encode() for piece in html), HTML)
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """Register the pages with ``app``."""
     app[CLOCK] = clock
     app.router.add_get("/", home)
-    app.router.add_get("/targets", targets, allow_head=False)
     app.router.add_get("/remote-write", remote_write, allow_head=False)
     app.router.add_get("/config", config, allow_head=False)
     app.router.add_static("/static/", _STATIC)

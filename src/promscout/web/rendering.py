@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -90,6 +91,6 @@ def _environment() -> Environment:
 _ENVIRONMENT: Final = _environment()
 
 
-def render(template: str, **values: object) -> str:
-    """The page as HTML; every value is escaped, and one that is missing raises."""
-    return _ENVIRONMENT.get_template(template).render(values)
+def render(template: str, **values: object) -> Iterator[str]:
+    """The page as HTML, in small pieces; every value is escaped, and one that is missing raises."""
+    return _ENVIRONMENT.get_template(template).generate(values)

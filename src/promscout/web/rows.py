@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
+import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
-from urllib.parse import urlencode
 
 import msgspec
 
 from promscout.model import labels as names
-from promscout.model.labels import LabelSet
+from promscout.model.group import TargetGroup
+from promscout.model.labels import LabelSet, label_set
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.pool import ActiveTarget, ScrapePool
 from promscout.scrape.report import Report
+from promscout.web.duration_plot import Bars, draw_bars
 from promscout.web.external import ExternalURL
+from promscout.web.paging import Page, Paging
 from promscout.web.target_list import health
+from promscout.web.target_query import DROPPED, TargetQuery, url_of
+from promscout.web.turns import in_turns
 
-PAGE_SIZE: Final = 100
-HEALTHS: Final = ("up", "down", "unknown")
-DROPPED: Final = "dropped"
+MOST_ERRORS: Final = 6
+"""Errors that are shown with how many targets have them."""
+
 _NAMES_OBJECT: Final = re.compile(
     r"__meta_kubernetes_(namespace|pod_name|service_name|node_name|ingress_name|endpoints_name|endpointslice_name)"
 )
-_TURN: Final = 1000  # targets looked at before others get their turn: one to five milliseconds
-
-
-class TargetQuery(msgspec.Struct, frozen=True):
-    """What the page was asked for. An empty string means "any"; pages count from 1."""
-
-    pool: str = ""
-    health: str = ""
-    q: str = ""
-    page: int = 1
-
-    @classmethod
-    def parse(cls, pool: str, health: str, q: str, page: str) -> TargetQuery:
-        """From the URL's parameters; what cannot be understood means "any" or the first page."""
-        number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
-        return cls(pool, health if health in (*HEALTHS, DROPPED) else "", q.strip(), max(1, number))
-
-    def url(self, **changes: str | int) -> str:
-        """The page's URL with some parameters changed; a change of anything else leads to the first page."""
-        wanted = {"pool": self.pool, "health": self.health, "q": self.q, "page": 1} | changes
-        given = {name: value for name, value in wanted.items() if value not in ("", 1)}
-        return f"/targets?{urlencode(given)}" if given else "/targets"
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """The words that all must occur, in lower case. Quotes are left out: ``app="web"`` finds ``app=web``."""
-        return tuple(self.q.lower().replace('"', "").split())
 
 
 class PoolSummary(msgspec.Struct, frozen=True):
@@ -72,18 +49,21 @@ class PoolSummary(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One target on the page; a dropped one has discovered labels only."""
+    """One target on the page; a dropped one has discovered labels only. ``details`` is the path of its own page."""
 
     pool: str
     health: str
-    discovered: LabelSet
+    discovered: LabelSet = ()
     labels: LabelSet = ()
     url: str = ""
     href: str = ""
+    details: str = ""
     interval: str = ""
     timeout: str = ""
+    error: str = ""
     last: Report | None = None
     next_ms: int | None = None
+    bars: Bars = Bars()
 
     @property
     def address(self) -> str:
@@ -97,88 +77,170 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct):
-    """The answer to a query. ``matching`` counts active targets by health, whatever health was asked for."""
+    """The answer to a query.
+
+    ``matching`` counts active targets by health and ``errors`` those that are down by error, whatever health and error
+    were asked for.
+    """
 
     pools: list[PoolSummary] = []
     matching: Counter[str] = msgspec.field(default_factory=Counter)
+    errors: Counter[str] = msgspec.field(default_factory=Counter)
     dropped: int = 0
-    rows: list[Row] = []
-    found: int = 0
-    page: int = 1
+    page: Page[Row] = Page()
 
-    @property
-    def pages(self) -> int:
-        """How many pages there are, at least 1."""
-        return max(1, -(-self.found // PAGE_SIZE))
 
-    @property
-    def first(self) -> int:
-        """Number of the page's first target, from 1."""
-        return (self.page - 1) * PAGE_SIZE + 1
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """An active target that matches, and whose it is."""
+
+    pool: ScrapePool
+    active: ActiveTarget
+
+
+class _Ranked(msgspec.Struct, frozen=True, order=True, gc=False):
+    """One of those that are sorted: no two are at the same place in the order of discovery."""
+
+    rank: float
+    place: int
+    pool: ScrapePool
+    active: ActiveTarget
+
+
+class _Sorted:
+    """All that is found, in the order that the query wants; to be sorted it must be kept."""
+
+    def __init__(self, query: TargetQuery) -> None:
+        self._query = query
+        self._found = 0
+        self._run: list[_Ranked] = []
+        self._runs: list[list[_Ranked]] = []
+
+    def add(self, pool: ScrapePool, active: ActiveTarget, state: str) -> None:
+        self._run.append(_Ranked(self._query.rank(active, state), self._found, pool, active))
+        self._found += 1
+
+    def rest(self) -> None:
+        """Between two batches: what was found in one is sorted, which takes no time worth a name."""
+        self._run.sort()
+        self._runs.append(self._run)
+        self._run = []
+
+    async def page(self) -> Page[Found]:
+        query = self._query
+        number = min(query.page, max(1, -(-self._found // query.size)))
+        stop = min(number * query.size, self._found)
+        shown: list[Found] = []
+        async for batch in in_turns(islice(heapq.merge(*self._runs), stop)):
+            shown = [*shown, *(Found(one.pool, one.active) for one in batch)][-2 * query.size :]
+        count = stop - (number - 1) * query.size
+        return Page(tuple(shown[-count:]) if count else (), self._found, number, query.size)
+
+
+class _AsDiscovered:
+    """The same in the order of discovery, of which only a page is kept."""
+
+    def __init__(self, query: TargetQuery) -> None:
+        self._paging = Paging[Found](query.page, query.size)
+
+    def add(self, pool: ScrapePool, active: ActiveTarget, _state: str) -> None:
+        self._paging.add(Found(pool, active))
+
+    def rest(self) -> None:
+        """Nothing is to be done between two batches."""
+
+    async def page(self) -> Page[Found]:
+        return self._paging.page()
 
 
 async def select(scrape: ScrapeManager, external: ExternalURL, query: TargetQuery) -> Selection:
     """Look through all targets, in turns with whatever else is due. A page past the last one gives the last."""
     selection = Selection()
     pools = [scrape.pools[job] for job in sorted(scrape.pools)]
-    hits: list[tuple[ScrapePool, ActiveTarget]] = []
+    hits = _Sorted(query) if query.sort else _AsDiscovered(query)
     for pool in pools:
-        chosen = query.pool in ("", pool.config.job_name)
-        counts: Counter[str] = Counter()
-        for batch in _batches(pool.active.values()):
-            for active in batch:
-                state = health(active)
-                counts[state] += 1
-                if chosen and _matches(active, query.terms):
-                    selection.matching[state] += 1
-                    if query.health in ("", state):
-                        hits.append((pool, active))
-            await asyncio.sleep(0)
-        selection.pools.append(_summary(pool, counts))
-        selection.dropped += pool.dropped_count if chosen else 0
+        await _look_through(pool, query, selection, hits)
     if query.health == DROPPED:
-        await _select_dropped(selection, pools, query)
-    else:
-        selection.found = len(hits)
-        selection.page = min(query.page, selection.pages)
-        window = hits[selection.first - 1 : selection.first - 1 + PAGE_SIZE]
-        selection.rows = [_row(pool, active, external) for pool, active in window if active.places]
+        selection.page = await _dropped_page(pools, query)
+        return selection
+    page = await hits.page()
+    rows: list[Row] = []
+    async for batch in in_turns(page.items, 20):
+        rows += (_row(found.pool, found.active, external) for found in batch if found.active.places)
+    selection.page = Page(tuple(rows), page.found, page.number, page.size)
     return selection
 
 
-async def _select_dropped(selection: Selection, pools: Iterable[ScrapePool], query: TargetQuery) -> None:
-    found: list[Row] = []
+async def _look_through(
+    pool: ScrapePool, query: TargetQuery, selection: Selection, hits: _Sorted | _AsDiscovered
+) -> None:
+    """Count the targets of ``pool``, and add those that match to ``hits``."""
+    chosen = query.pool in ("", pool.config.job_name)
+    search, wants_active = query.search, query.health != DROPPED
+    counts: Counter[str] = Counter()
+    matching = selection.matching if chosen else Counter()
+    # The list stays as it is while others change the pool between two batches.
+    async for batch in in_turns(list(pool.active.values()), 500):
+        for active in batch:
+            state = health(active)
+            counts[state] += 1
+            if not chosen or (search and not search.finds_active(active)):
+                continue
+            matching[state] += 1
+            error = problem(active) if state == "down" else ""
+            if error:
+                selection.errors[error] += 1
+            if wants_active and query.health in ("", state) and query.error in ("", error):
+                hits.add(pool, active, state)
+        hits.rest()
+    selection.pools.append(_summary(pool, counts))
+    selection.dropped += pool.dropped_count if chosen else 0
+
+
+async def _dropped_page(pools: Sequence[ScrapePool], query: TargetQuery) -> Page[Row]:
+    paging = Paging[_Dropped](query.page, query.size)
+    search = query.search
     for pool in pools:
         if query.pool in ("", pool.config.job_name):
-            kept = islice(pool.dropped(), pool.config.keep_dropped_targets or None)
-            while batch := list(islice(kept, _TURN)):
-                found += (Row(pool.config.job_name, DROPPED, labels) for labels in batch if _occur(query.terms, labels))
-                await asyncio.sleep(0)
-    selection.found = len(found)
-    selection.page = min(query.page, selection.pages)
-    selection.rows = found[selection.first - 1 : selection.first - 1 + PAGE_SIZE]
+            async for batch in in_turns(_dropped(pool)):
+                for one in batch:
+                    if search.finds_rows(one.group.rows_of(one.position)):
+                        paging.add(one)
+    page = paging.page()
+    return Page(tuple(one.row() for one in page.items), page.found, page.number, page.size)
 
 
-def _batches(targets: Iterable[ActiveTarget]) -> Iterator[list[ActiveTarget]]:
-    # The list stays as it is while others change the pool between two batches.
-    remaining = iter(list(targets))
-    while batch := list(islice(remaining, _TURN)):
-        yield batch
+class _Dropped(msgspec.Struct, frozen=True, gc=False):
+    """Where a target was discovered that relabelling dropped."""
+
+    pool: ScrapePool
+    group: TargetGroup
+    position: int
+
+    def row(self) -> Row:
+        labels = label_set(self.pool.setup.builder.discovered_labels(self.group, self.position))
+        return Row(self.pool.config.job_name, DROPPED, labels)
 
 
-def _matches(active: ActiveTarget, terms: tuple[str, ...]) -> bool:
-    if not terms:
-        return True
-    target, last = active.loop.target, active.loop.last
-    labels = (pair for pair in target.all_labels if not pair[0].startswith(names.RESERVED_PREFIX))
-    return _occur(terms, labels, f"{target.url}\n{last.error if last is not None else ''}")
+def _dropped(pool: ScrapePool) -> Iterator[_Dropped]:
+    found = (
+        _Dropped(pool, group, position)
+        for _, group, built in pool.groups()
+        for position, one in enumerate(built)
+        if one is None
+    )
+    return islice(found, pool.config.keep_dropped_targets or None)
 
 
-def _occur(terms: tuple[str, ...], labels: Iterable[tuple[str, str]], more: str = "") -> bool:
-    if not terms:
-        return True
-    text = "\n".join([more, *(f"{name}={value}" for name, value in labels)]).lower()
-    return all(term in text for term in terms)
+def problem(active: ActiveTarget) -> str:
+    """The last error of a target without what only this target has in it: targets with the same trouble are alike."""
+    last = active.loop.last
+    return last.error.removeprefix(f"{active.loop.target.url}: ") if last is not None else ""
+
+
+def identity(pool: ScrapePool, active: ActiveTarget) -> dict[str, str]:
+    """The parameters of the target's own page: another target, or another identity of the same, has others."""
+    target = active.loop.target
+    return {"pool": pool.config.job_name, "url": target.url, "id": f"{target.digest:016x}"}
 
 
 def _summary(pool: ScrapePool, counts: Counter[str]) -> PoolSummary:
@@ -194,17 +256,24 @@ def _summary(pool: ScrapePool, counts: Counter[str]) -> PoolSummary:
 
 
 def _row(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> Row:
-    target = active.loop.target
-    reachable = target.url.startswith(("http://", "https://"))
+    loop = active.loop
+    target = loop.target
     return Row(
         pool.config.job_name,
         health(active),
-        pool.discovered_labels(active),
-        target.labels,
-        target.url,
-        external.globalize(target.url) if reachable else "",
-        str(target.interval),
-        str(target.timeout),
-        active.loop.last,
-        active.loop.next_ms,
+        labels=target.labels,
+        url=target.url,
+        href=href(target.url, external),
+        details=url_of("/target", identity(pool, active)),
+        interval=str(target.interval),
+        timeout=str(target.timeout),
+        error=problem(active),
+        last=loop.last,
+        next_ms=loop.next_ms,
+        bars=draw_bars(loop.history),
     )
+
+
+def href(url: str, external: ExternalURL) -> str:
+    """What a link to a target leads to; empty where its URL is none that a browser should open."""
+    return external.globalize(url) if url.startswith(("http://", "https://")) else ""

@@ -12,7 +12,7 @@ from aiohttp import web
 from promscout.errors import PromscoutError
 from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
-from promscout.web import api, graph, management, pages
+from promscout.web import api, downstream, explore, graph, management, pages
 from promscout.web.external import ExternalURL
 from promscout.web.options import WebOptions
 from promscout.web.view import EXTERNAL, OPTIONS, ROOT, VIEW, AgentView
@@ -96,8 +96,10 @@ class WebServer:
         app.on_response_prepare.append(_protect)
         api.add_routes(app)
         management.add_routes(app)
+        downstream.add_routes(app, self._clock)
         pages.add_routes(app, self._clock)
         graph.add_routes(app, self._clock)
+        explore.add_routes(app)
         return app
 
     def _external(self) -> ExternalURL:

@@ -18,10 +18,14 @@ from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
 from promscout.model.series import SampleBatch
 from promscout.scrape.config import ScrapeConfig
+from promscout.scrape.history import noted
+from promscout.scrape.loop_appender import LoopAppender
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ActiveTarget
+from promscout.scrape.report import Report
+from promscout.scrape.transport import Fetched
 from promscout.store.local import LocalStore
 from promscout.web import ConfigStatus, WebOptions, WebServer
 from promscout.write.metrics import RemoteWriteMetrics
@@ -41,6 +45,8 @@ class FixedClock:
 class Discarded:
     def append(self, batch: SampleBatch) -> None:
         """Forgets the batch."""
+
+    append_exemplars = append_histograms = append
 
 
 async def accept() -> None:
@@ -81,6 +87,17 @@ class View:
         group = TargetGroup.of(source, ({"__address__": address} for address in addresses), labels)
         self.scrape.pools[job].sync({("static/0", source): group})
         return list(self.scrape.pools[job].active.values())
+
+    async def expose(self, job: str, active: ActiveTarget, body: str, content_type: str = "text/plain") -> Report:
+        """Let a scrape of ``active`` end that fetched ``body``; what it reports."""
+        pool, loop = self.scrape.pools[job], active.loop
+        fetched = Fetched(body.encode(), content_type)
+        loop._appender = loop._appender or LoopAppender(loop.target, loop.target.digest, pool._context)
+        outcome = await loop._appender.append(fetched, pool.setup.options, NOW_MS)
+        counts = {name: getattr(outcome, name) for name in ("error", "scraped", "kept", "added", "format")}
+        loop.last = Report(NOW_MS, 0.0123, size=fetched.size, **counts)
+        loop.history = noted(loop.history, 0.0123, up=loop.last.up)
+        return loop.last
 
 
 @asynccontextmanager
