@@ -37,7 +37,7 @@ ENDPOINTS: Final = (
         handler=as_yaml,
         summary="This document as YAML",
         group="features",
-        answer=str,
+        answer=dict[str, Any],
         enveloped=False,
         content_type=_YAML,
     ),

@@ -104,11 +104,20 @@ def _pool(request: web.Request, name: str) -> ScrapePool:
 
 
 _PAGING: Final = (
-    Parameter(name="match", summary="A selector of labels; with several, one has to match. Also match[].", many=True),
-    Parameter(name="search", summary="Words that all have to occur in labels, URL or last error. Also q."),
-    Parameter(name="health", summary="Active targets of this health only.", type=Health, many=True),
-    Parameter(name="limit", summary="The most targets that are listed, active and dropped; 0: all.", type=Count),
-    Parameter(name="offset", summary="How many of the targets that match are passed over.", type=Count),
+    Parameter(
+        name="match",
+        summary="A selector of labels; with several, one has to match. Also match[].",
+        example='{job="pods"}',
+        many=True,
+    ),
+    Parameter(
+        name="search", summary="Words that all have to occur in labels, URL or last error. Also q.", example="job=pods"
+    ),
+    Parameter(name="health", summary="Active targets of this health only.", type=Health, example="down", many=True),
+    Parameter(
+        name="limit", summary="The most targets that are listed, active and dropped; 0: all.", type=Count, example=100
+    ),
+    Parameter(name="offset", summary="How many of the targets that match are passed over.", type=Count, example=0),
 )
 
 ENDPOINTS: Final = (
@@ -119,7 +128,7 @@ ENDPOINTS: Final = (
         group="targets",
         parameters=(
             Parameter(name="state", summary="Which targets.", type=Literal["active", "dropped", "any"]),
-            Parameter(name="scrapePool", summary="Targets of this pool only."),
+            Parameter(name="scrapePool", summary="Targets of this pool only.", example="pods"),
             *_PAGING,
         ),
         answer=TargetsAnswer,
@@ -132,7 +141,7 @@ ENDPOINTS: Final = (
         summary="What targets say about their metrics",
         group="targets",
         parameters=(
-            Parameter(name="match_target", summary="A selector of targets by their labels."),
+            Parameter(name="match_target", summary="A selector of targets by their labels.", example='{job="pods"}'),
             Parameter(name="metric", summary="This metric family only; its name is left out of the answer."),
             Parameter(name="limit", summary="The number of entries from which on no target is added.", type=Limit),
         ),
@@ -146,8 +155,13 @@ ENDPOINTS: Final = (
         summary="What each relabel rule of a job does to labels",
         group="targets",
         parameters=(
-            Parameter(name="scrapePool", summary="The job.", required=True),
-            Parameter(name="labels", summary="The labels before, a JSON object of texts.", required=True),
+            Parameter(name="scrapePool", summary="The job.", example="pods", required=True),
+            Parameter(
+                name="labels",
+                summary="The labels before, a JSON object of texts.",
+                example='{"job":"pods"}',
+                required=True,
+            ),
         ),
         answer=StepsAnswer,
         errors=(400,),
@@ -177,7 +191,7 @@ ENDPOINTS: Final = (
         handler=scrape_pool_config,
         summary="The configuration of one job with all defaults",
         group="targets",
-        parameters=(Parameter(name="scrapePool", summary="The job.", required=True),),
+        parameters=(Parameter(name="scrapePool", summary="The job.", example="pods", required=True),),
         answer=YAMLAnswer,
         errors=(400,),
     ),

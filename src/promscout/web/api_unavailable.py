@@ -51,7 +51,9 @@ ENDPOINTS: Final = tuple(
         summary="Not there: nothing is stored here that could be asked for",
         group="unavailable",
         methods=methods,
-        parameters=(Parameter(name="name", summary="A label.", required=True, where="path"),) if "{" in path else (),
+        parameters=(Parameter(name="name", summary="A label.", example="job", required=True, where="path"),)
+        if "{" in path
+        else (),
         success=None,
         errors=(422,),
     )

@@ -123,7 +123,7 @@ OPERATIONS: Final = (
         summary="The targets of a job for http_sd_configs of another server",
         group="downstream",
         parameters=(
-            Parameter(name="job", summary="The job.", required=True, where="path"),
+            Parameter(name="job", summary="The job.", example="pods", required=True, where="path"),
             Parameter(name="raw", summary="1: as discovered, before relabelling.", type=Literal["0", "1"]),
             Parameter(name="shard", summary="Which part of the targets; needs of.", type=_Index),
             Parameter(name="of", summary="Into how many parts the targets are divided.", type=_Index),

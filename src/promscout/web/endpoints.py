@@ -17,11 +17,15 @@ TEXT: Final = "text/plain"
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a URL says. ``type`` has the values that are understood; ``many``: it may be given repeatedly."""
+    """Something that a URL says.
+
+    ``type`` has the values that are understood; ``many``: it may be given repeatedly; ``example`` is one of the values.
+    """
 
     name: str
     summary: str
     type: Any = str
+    example: Any = None
     many: bool = False
     required: bool = False
     where: Literal["query", "path"] = "query"

@@ -123,12 +123,14 @@ def _operation(operation: Operation, method: str, schemas: _Schemas) -> Node:
 
 def _parameter(parameter: Parameter, schemas: _Schemas) -> Node:
     schema = schemas.of(parameter.type)
+    example = [parameter.example] if parameter.many else parameter.example
     return {
         "name": parameter.name,
         "in": parameter.where,
         "description": parameter.summary,
         "required": parameter.required,
         "schema": {"type": "array", "items": schema} if parameter.many else schema,
+        **({} if parameter.example is None else {"example": example}),
     }
 
 
