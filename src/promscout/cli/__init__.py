@@ -85,7 +85,15 @@ def _add_check(commands: Commands) -> None:
         action="store_true",
         help="look at the configurations alone, not at certificates, tokens, kubeconfigs and target files",
     )
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
+    parser.add_argument(
+        "--web-config",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="files for --web.config.file, with the certificates, keys and tokens that they name",
+    )
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", type=Path, help="a Prometheus configuration file")
     add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -54,9 +54,28 @@ def address(text: str) -> tuple[str, int]:
 
 
 def regex(text: str) -> str:
-    """A regular expression, or an empty text."""
+    """A regular expression, or nothing."""
+    return _checked(text, lambda: Regex.parse(text))
+
+
+def external_url(text: str) -> str:
+    """The address that users know the server by, or nothing."""
+    from promscout.web.external import ExternalURL  # noqa: PLC0415 - for those who give one
+
+    return _checked(text, lambda: ExternalURL.parse(text, 0))
+
+
+def route_prefix(text: str) -> str:
+    """What the path of every URL begins with, or nothing."""
+    from promscout.web.external import url_prefix  # noqa: PLC0415 - for those who give one
+
+    return _checked(text, lambda: url_prefix(text))
+
+
+def _checked(text: str, check: Callable[[], object]) -> str:
     try:
-        Regex.parse(text)
+        if text:
+            check()
     except InvalidValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

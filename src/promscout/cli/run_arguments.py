@@ -11,9 +11,11 @@ from promscout.cli.arguments import (
     add_command,
     address,
     duration,
+    external_url,
     positive_duration,
     positive_number,
     regex,
+    route_prefix,
     shard_count,
     size,
 )
@@ -143,12 +145,14 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--web.external-url",
         metavar="URL",
+        type=external_url,
         default="",
         help="the address that users know the server by, behind a proxy for example (default: this machine's name)",
     )
     group.add_argument(
         "--web.route-prefix",
         metavar="PATH",
+        type=route_prefix,
         default="",
         help="what the path of every URL begins with (default: the path of --web.external-url)",
     )
@@ -156,7 +160,8 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web.enable-lifecycle",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="let any client ask for /-/reload and /-/quit, not only this machine and the pages",
+        help="let every client that may come in ask for /-/reload and /-/quit (default: this machine and the pages may "
+        "ask for a reload)",
     )
     group.add_argument(
         "--web.enable-admin-api",

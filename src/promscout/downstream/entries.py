@@ -96,8 +96,7 @@ def _targets(pool: ScrapePool, shard: Shard) -> Iterator[_Entry | None]:
     active = [target for target, active in pool.active.items() if active.places]
     usual = defaulted(pool.config)
     for target in active:
-        digest = target.digest
-        yield (digest, partial(_final, target, usual), 1) if digest in shard else None
+        yield (target.digest, partial(_final, target, usual), 1) if target.url in shard else None
 
 
 def _final(target: Target, usual: frozenset[str]) -> dict[str, object]:
@@ -116,7 +115,7 @@ def _groups(pool: ScrapePool, shard: Shard) -> Iterator[_Entry | None]:
             labels = _discovered(group, position)
             address = labels.pop(names.ADDRESS, "")
             text = _encode(sorted(labels.items()))
-            if _digest(text, (address,)) in shard:
+            if address in shard:
                 alike.setdefault(text, []).append((position, address))
             yield None
         for text, members in alike.items():

@@ -11,7 +11,7 @@ from promscout.web import api_document, api_status, api_targets, api_unavailable
 from promscout.web.answers import failure
 from promscout.web.cors import allow_origins
 from promscout.web.endpoints import not_ready, register
-from promscout.web.view import OPTIONS, ROOT, VIEW
+from promscout.web.view import OPTIONS, PREFIX, VIEW
 
 ENDPOINTS: Final = (
     *api_targets.ENDPOINTS,
@@ -27,7 +27,7 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 
     As in Prometheus, OPTIONS is answered for any path below the API's.
     """
-    path = request.path.removeprefix(request.app[ROOT])
+    path = request.path.removeprefix(request.app[PREFIX])
     if not path.startswith("/api/"):
         return await handler(request)
     if request.method == hdrs.METH_OPTIONS and path.startswith("/api/v1/"):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from promscout.web.answers import JSON
 from promscout.web.endpoints import Endpoint
-from promscout.web.view import ROOT
+from promscout.web.view import PREFIX, ROOT
 
 _YAML: Final = "application/yaml"
 
@@ -27,8 +27,9 @@ async def as_json(request: web.Request) -> web.Response:
 async def _document(request: web.Request, content_type: str) -> bytes:
     from promscout.web.openapi import encoded  # noqa: PLC0415 - for agents whose document is asked for
 
-    paths = frozenset(resource.canonical for resource in request.app.router.resources())
-    return await asyncio.to_thread(encoded, paths, request.app[ROOT], content_type)
+    app = request.app
+    paths = frozenset(resource.canonical.removeprefix(app[PREFIX]) for resource in app.router.resources())
+    return await asyncio.to_thread(encoded, paths, app[ROOT], content_type)
 
 
 ENDPOINTS: Final = (

@@ -22,8 +22,8 @@ from promscout.model.clock import rfc3339
 from promscout.web.answers import success
 from promscout.web.api_targets import YAMLAnswer
 from promscout.web.endpoints import Endpoint
+from promscout.web.frame import CLOCK
 from promscout.web.options import WebOptions
-from promscout.web.pages import CLOCK
 from promscout.web.receivers import RemoteWriteAnswer, remote_write_answer
 from promscout.web.target_list import Time
 from promscout.web.view import OPTIONS, VIEW, AgentView

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from promscout.relabel.regex import Regex
-from promscout.web.view import ROOT
+from promscout.web.view import PREFIX
 
 _HEADERS: Final = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Accept, Authorization, Content-Type, Origin",
@@ -30,7 +30,7 @@ def allow_origins(app: web.Application, origin: str) -> None:
     allowed = Regex.parse(origin)
 
     async def tell(request: web.Request, response: web.StreamResponse) -> None:
-        if not request.path.startswith(f"{app[ROOT]}/api/"):
+        if not request.path.startswith(f"{app[PREFIX]}/api/"):
             return
         headers = response.headers
         headers[hdrs.VARY] = ", ".join(filter(None, (headers.get(hdrs.VARY, ""), hdrs.ORIGIN)))

@@ -1,4 +1,4 @@
-"""Makes pages of the templates. Imported for the first page."""
+"""Makes pages of the templates. Imported for the first page, which takes some time: not on the event loop."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ def amount(count: int) -> str:
     return f"{thousands:.3g} T"
 
 
+def rate(number: float) -> str:
+    """A number of things per second: whole ones, and tenths below ten."""
+    return f"{number:.1f}" if 0 < number < 9.95 else amount(round(number))
+
+
 def lasting(seconds: float) -> str:
     """A duration as people say it, in its largest unit and the next: ``2 min 10 s``, ``3 d``."""
     rest = round(seconds)
@@ -74,17 +79,21 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters |= {
         "ago": ago,
         "until": until,
         "size": size,
         "amount": amount,
+        "rate": rate,
         "span": span,
         "lasting": lasting,
         "rfc3339": rfc3339,
     }
     environment.globals["version"] = __version__
+    for name in environment.list_templates():
+        environment.get_template(name)  # it is kept: nothing is left to do for the first page of a kind
     return environment
 
 

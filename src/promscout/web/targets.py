@@ -13,7 +13,7 @@ from aiohttp import web
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.web.answers import stream
 from promscout.web.body_samples import samples_of
-from promscout.web.pages import CLOCK, page
+from promscout.web.frame import CLOCK, page
 from promscout.web.rows import MOST_ERRORS, Row, select
 from promscout.web.target_detail import describe, find_target, last_body
 from promscout.web.target_query import SIZES, TargetQuery, number

@@ -122,6 +122,15 @@ async def test_shards_are_disjoint_and_together_everything(site, raw):
     assert all(shards)
 
 
+async def test_a_target_that_gets_other_labels_stays_in_its_shard(site):
+    site.view.add_pool("web")
+    shards = []
+    for version in "12":
+        site.view.sync("web", "a", addresses(40), version=version)
+        shards.append([listed(await site.json("/sd/http/web", shard=str(i), of="4")) for i in range(4)])
+    assert shards[0] == shards[1]
+
+
 @pytest.mark.parametrize("raw", ["0", "1"])
 async def test_the_order_is_that_of_the_content_however_it_came_about(site, raw):
     texts = []
@@ -402,7 +411,7 @@ async def test_a_client_that_does_not_read_is_cut_off(site):
     began = asyncio.get_running_loop().time()
     reader, writer = await asyncio.open_connection(host, int(port), limit=1)
     try:
-        writer.write(b"GET /sd/http/web HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /sd/http/web HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.sleep(SEND_SECONDS - 1)
         assert (await site.data("/api/v1/status/downstream"))["clients"][0]["targets"] == 20_000
         await asyncio.sleep(2)
