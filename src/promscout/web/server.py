@@ -126,7 +126,7 @@ class WebServer:
             raise ListenError(f"cannot listen on {join_host_port(self._host, self._port)}: {reason}") from error
 
     def _app(self, access: Access, external: ExternalURL) -> web.Application:
-        app = web.Application(middlewares=[api.not_found_as_json], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[api.refusals], client_max_size=MAX_BODY)
         app[VIEW] = self._view
         app[EXTERNAL] = external
         app[OPTIONS] = self._options
