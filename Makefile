@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers bench-discovery bench-relabel bench-scrape bench-delivery bench-drain bench-store clean
+.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers browser bench-discovery bench-relabel bench-scrape bench-delivery bench-drain bench-store bench-web clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ demo: install  ## a small cluster, discovered and scraped before your eyes (ARGS
 peers:  ## Prometheus, VictoriaMetrics, node_exporter and kubectl, unpacked into .cache/peers (no root)
 	@scripts/fetch-peers
 
-test: $(VENV)/.dev peers lint  ## everything the tests need, then lint, types, layers and all tests
+browser:  ## Chromium for the browser tests, unpacked into .cache/peers (no root)
+	@scripts/fetch-browser
+
+test: $(VENV)/.dev peers browser lint  ## everything the tests need, then lint, types, layers and all tests
 	@echo "== all tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
@@ -76,6 +79,9 @@ bench-drain: install peers  ## a backlog on disk, delivered by promscout and vma
 
 bench-store: install  ## what the local store costs, of scraped bodies (ARGS='DIRECTORY --targets 20')
 	@$(BIN)/python benchmarks/store.py $(ARGS)
+
+bench-web: install peers  ## pages and API with 10,000 targets, targets served to other servers, slow clients (ARGS='--parts served')
+	@$(BIN)/python benchmarks/web.py $(ARGS)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

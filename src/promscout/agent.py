@@ -23,6 +23,7 @@ from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.discovery.refresh import RefreshMetrics
 from promscout.discovery.registry import MechanismFactories
 from promscout.discovery.static import StaticDiscoverer
+from promscout.downstream.files import FileSDMetrics, FileSDOptions, FileSDWriter
 from promscout.errors import ConfigError, Problem
 from promscout.kube.informer import SharedInformers
 from promscout.logs import EventLog
@@ -33,6 +34,7 @@ from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.store.local import LocalStore, StoreOptions
 from promscout.store.metrics import StoreMetrics
+from promscout.supervisor import Supervisor
 from promscout.web import ConfigStatus, WebOptions, WebServer
 from promscout.write.appender import Appender, Fanout
 from promscout.write.buffers import Buffers
@@ -85,6 +87,7 @@ class Agent:
     waits for every resource that a Kubernetes role may show, as Prometheus does, instead of going without its labels.
     Without ``buffers``, samples wait for a receiver in memory only.
     While no remote write is configured, samples go to the local store, if ``store`` says where that is.
+    ``file_sd`` says where files with all targets are kept for other servers, if they are.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Agent:
         strict_discovery: bool = False,
         buffers: Buffers | None = None,
         store: StoreOptions | None = None,
+        file_sd: FileSDOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._load = load
@@ -132,6 +136,7 @@ class Agent:
             StoreMetrics(self.registry, self.store.status)
             appender = Fanout(self.remote_write, self.store)
         self.scrape = ScrapeManager(ScrapeContext(appender, clock, ScrapeMetrics(self.registry)))
+        self._target_files = FileSDWriter(self, file_sd, FileSDMetrics(self.registry)) if file_sd is not None else None
         self.started_ms = clock.now_ms()
         self.web = WebServer(self, web or WebOptions(), clock=clock)
         self._ready = asyncio.Event()
@@ -185,10 +190,12 @@ class Agent:
 
     async def _discover_and_scrape(self, group: asyncio.TaskGroup) -> None:
         """Run everything between the API server and the appender until stopped; leaving ends every loop."""
-        async with self._informers, self.discovery, self.scrape:
+        async with self._informers, self.discovery, self.scrape, Supervisor[str]("target files") as beside:
             self._apply(self._config)
             scraping = group.create_task(self.scrape.run(self.discovery.receive), name="scrape manager")
             self._ready.set()
+            if self._target_files is not None:
+                beside.start("writer", self._target_files.run)
             _log.info("promscout is running", url=self.web.url, jobs=len(self._config.jobs))
             try:
                 await self._stopping.wait()

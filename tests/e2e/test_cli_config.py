@@ -154,3 +154,56 @@ async def test_wrong_usage_is_told(promscout, arguments):
     outcome = await promscout(*arguments)
     assert outcome.code == 2
     assert outcome.err.startswith("usage: promscout config")
+
+
+async def test_downstream_prints_the_configuration_of_another_server(promscout, config):
+    file = config("scrape_configs: [{job_name: a b, kubernetes_sd_configs: [{role: pod}]}] # c")
+    outcome = await promscout("config", "downstream", file, "--url=http://127.0.0.1:9090/", "--shards=2", "--shard=1")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == (
+        "scrape_configs:\n"
+        "  - job_name: a b\n"
+        "    http_sd_configs:\n"
+        "      - url: http://127.0.0.1:9090/sd/http/a%20b?shard=1&of=2\n"
+        "        refresh_interval: 15s\n"
+    )
+
+
+async def test_downstream_names_secrets_and_prints_them_when_told_to(promscout, config):
+    file = config("scrape_configs: [{job_name: a, basic_auth: {password: hunter2}}]")
+    refused = await promscout("config", "downstream", file, "--file-sd-dir=sd")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == (
+        'promscout: job "a": basic_auth.password: a secret in the configuration itself; '
+        "put it into a file, or print it with --show-secrets\n"
+    )
+    shown = await promscout("config", "downstream", file, "--file-sd-dir=sd", "--show-secrets")
+    assert shown.code == 0
+    assert "password: hunter2" in shown.out
+    assert f"{file.parent}/sd/a.json" in shown.out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--url=http://a", "--file-sd-dir=b"),
+        ("--url=promscout",),
+        ("--url=http://a", "--shards=2"),
+        ("--url=http://a", "--shards=2", "--shard=2"),
+        ("--url=http://a", "--shards=2000", "--shard=0"),
+        ("--file-sd-dir=a*",),
+    ],
+    ids=" ".join,
+)
+async def test_downstream_refuses_what_does_not_go_together(promscout, config, options):
+    outcome = await promscout("config", "downstream", config(""), *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err
+
+
+async def test_downstream_tells_what_is_wrong_with_the_configuration(promscout, config):
+    outcome = await promscout("config", "downstream", config("scrape_configs: 5"), "--url=http://a")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "scrape_configs: expected a list" in outcome.err
+    assert (await promscout("config", "downstream", "gone.yml", "--url=http://a")).code == 2

@@ -1,4 +1,4 @@
-"""scripts/fetch-peers where it needs no network: everything there already, or no way to get it."""
+"""scripts/fetch-peers and fetch-browser where they need no network: all there already, or no way to get it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from peers import find_peers
 
-SCRIPT = Path(__file__).parents[2] / "scripts/fetch-peers"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def fetch(peers: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def fetch(peers: Path, script: str = "fetch-peers", **env: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PROMSCOUT_")}
     return subprocess.run(
-        [SCRIPT],
+        [SCRIPTS / script],
         env=clean | {"PROMSCOUT_PEERS_DIR": str(peers)} | env,
         capture_output=True,
         text=True,
@@ -35,18 +35,20 @@ def path_with(directory: Path, name: str, script: str) -> str:
     return f"{directory}:{os.environ['PATH']}"
 
 
-def test_nothing_is_done_when_every_peer_is_there(peers_dir, tmp_path):
+@pytest.mark.parametrize("script", ["fetch-peers", "fetch-browser"])
+def test_nothing_is_done_when_everything_is_there(peers_dir, script, tmp_path):
     path = path_with(tmp_path / "bin", "apt-get", "echo apt-get was called >&2; exit 1")
     started = time.monotonic()
-    done = fetch(peers_dir.parent, PATH=path)
+    done = fetch(peers_dir.parent, script, PATH=path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(("peers: ready in ", "peers: using the programs in "))
     assert time.monotonic() - started < 2
 
 
-def test_without_a_debian_mirror_it_says_how_to_name_one(tmp_path):
+@pytest.mark.parametrize("script", ["fetch-peers", "fetch-browser"])
+def test_without_a_debian_mirror_it_says_how_to_name_one(script, tmp_path):
     path = path_with(tmp_path / "bin", "apt-get", "echo 'Ubuntu|http://127.0.0.1:9/ubuntu/'")
-    done = fetch(tmp_path / "peers", PATH=path)
+    done = fetch(tmp_path / "peers", script, PATH=path)
     assert done.returncode == 1
     assert "configured with no Debian mirror" in done.stderr
     assert "PROMSCOUT_DEBIAN_MIRROR=" in done.stderr

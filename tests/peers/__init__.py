@@ -7,7 +7,7 @@ from peers.kubectl import Kubectl
 from peers.node_exporter import NodeExporter
 from peers.process import PeerError, PeerProcess, find_peers, free_loopback_port, running
 from peers.prometheus import Prometheus
-from peers.promtool import promtool_accepts, promtool_check
+from peers.promtool import promtool_accepts, promtool_accepts_web_config, promtool_check
 from peers.strict_receiver import StrictReceiver
 from peers.victoria_metrics import VictoriaMetrics
 from peers.vmagent import VMAgent
@@ -24,6 +24,7 @@ __all__ = [
     "find_peers",
     "free_loopback_port",
     "promtool_accepts",
+    "promtool_accepts_web_config",
     "promtool_check",
     "running",
 ]

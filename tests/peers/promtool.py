@@ -27,3 +27,14 @@ async def promtool_accepts(programs: Path, directory: Path, texts: Sequence[str]
     assert (done.out + done.err).count("Checking ") == len(files)
     assert (done.code == 0) == (not refused)
     return [file not in refused for file in files]
+
+
+async def promtool_accepts_web_config(programs: Path, directory: Path, texts: Sequence[str]) -> list[bool]:
+    """Which of many web configurations Prometheus accepts. They stay in ``directory`` as ``0.yml``, ``1.yml`` …"""
+    files = [f"{index}.yml" for index in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        (directory / file).write_text(text)
+    done = await run_program([str(programs / "promtool"), "check", "web-config", *files], directory)
+    verdicts = dict(re.findall(r"^([0-9]+\.yml) (SUCCESS|FAILED)", done.err, re.MULTILINE))
+    assert verdicts.keys() == set(files)
+    return [verdicts[file] == "SUCCESS" for file in files]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from promscout import __version__
-from promscout.cli.arguments import add_choice, add_command, address
+from promscout.cli.arguments import add_choice, add_command, address, number, positive_duration, shard_count
 from promscout.cli.outcome import OutputFormat, TableFormat
 from promscout.cli.run_arguments import AUTO_RELOAD, AUTO_RELOAD_INTERVAL, add_run
 
@@ -85,7 +85,15 @@ def _add_check(commands: Commands) -> None:
         action="store_true",
         help="look at the configurations alone, not at certificates, tokens, kubeconfigs and target files",
     )
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", type=Path, help="a Prometheus configuration file")
+    parser.add_argument(
+        "--web-config",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="files for --web.config.file, with the certificates, keys and tokens that they name",
+    )
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", type=Path, help="a Prometheus configuration file")
     add_choice(parser, "--format", OutputFormat.TEXT, "how to print what is found")
 
 
@@ -104,6 +112,7 @@ def _add_config(commands: Commands) -> None:
         action="store_true",
         help="with all defaults, what jobs inherit, the jobs of scrape_config_files, and absolute file names",
     )
+    _add_downstream(below)
     fmt = add_command(
         below,
         "fmt",
@@ -116,6 +125,45 @@ def _add_config(commands: Commands) -> None:
     how.add_argument("--check", action="store_true", help="only name the files that are laid out otherwise")
     how.add_argument("--diff", action="store_true", help="show what would change")
     how.add_argument("--write", action="store_true", help="change the files (default: print to standard output)")
+
+
+def _add_downstream(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "downstream",
+        "Print the configuration of a Prometheus that takes its targets from a promscout that runs CONFIG.",
+        "0 printed; 1 the configuration cannot be used, or has secrets in it; 2 it cannot be read, or wrong usage",
+        examples=(
+            "promscout config downstream prometheus.yml --url http://promscout:9090",
+            "promscout config downstream prometheus.yml --url http://promscout:9090 --shards 3 --shard 0",
+            "promscout config downstream prometheus.yml --file-sd-dir /var/lib/promscout/sd",
+        ),
+    )
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="a Prometheus configuration file")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--url", metavar="URL", help="where promscout is, for http_sd_configs")
+    source.add_argument(
+        "--file-sd-dir", metavar="DIR", type=Path, help="that of promscout run --file-sd-dir, for file_sd_configs"
+    )
+    parser.add_argument(
+        "--shards",
+        metavar="N",
+        type=shard_count,
+        default=1,
+        help="how many Prometheus servers share the targets (default: %(default)s)",
+    )
+    parser.add_argument("--shard", metavar="I", type=number, help="which of them this one is, from 0")
+    parser.add_argument(
+        "--refresh-interval",
+        metavar="DURATION",
+        type=positive_duration,
+        help="time between two looks (default: 15s for --url, Prometheus's own for --file-sd-dir)",
+    )
+    parser.add_argument(
+        "--show-secrets",
+        action="store_true",
+        help="print secrets that stand in CONFIG itself (default: name them, and print nothing)",
+    )
 
 
 def _add_query(commands: Commands) -> None:

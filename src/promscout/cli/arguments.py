@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from promscout.downstream.shards import MOST_SHARDS
 from promscout.errors import InvalidValueError
 from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
@@ -51,6 +52,29 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
 
 
+def external_url(text: str) -> str:
+    """The address that users know the server by, or nothing."""
+    from promscout.web.external import ExternalURL  # noqa: PLC0415 - for those who give one
+
+    return _checked(text, lambda: ExternalURL.parse(text, 0))
+
+
+def route_prefix(text: str) -> str:
+    """What the path of every URL begins with, or nothing."""
+    from promscout.web.external import url_prefix  # noqa: PLC0415 - for those who give one
+
+    return _checked(text, lambda: url_prefix(text))
+
+
+def _checked(text: str, check: Callable[[], object]) -> str:
+    try:
+        if text:
+            check()
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def size(text: str) -> ByteSize:
     """A number of bytes above 0."""
     try:
@@ -76,6 +100,21 @@ def duration(text: str) -> Duration:
         return Duration.parse(text)
     except InvalidValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def number(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
+    return int(text)
+
+
+def shard_count(text: str) -> int:
+    """How many servers share a job's targets."""
+    found = positive_number(text)
+    if found > MOST_SHARDS:
+        raise argparse.ArgumentTypeError(f"at most {MOST_SHARDS} servers can share targets")
+    return found
 
 
 def positive_number(text: str) -> int:

@@ -50,6 +50,7 @@ async def _run_agent(options: RunOptions) -> None:
         discovery_interval=options.discovery_interval,
         strict_discovery=options.strict_discovery,
         store=options.store(),
+        file_sd=options.file_sd(),
     )
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()

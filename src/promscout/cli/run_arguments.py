@@ -11,8 +11,11 @@ from promscout.cli.arguments import (
     add_command,
     address,
     duration,
+    external_url,
     positive_duration,
     positive_number,
+    route_prefix,
+    shard_count,
     size,
 )
 from promscout.logs import LogFormat, LogLevel
@@ -109,7 +112,25 @@ def add_run(commands: Commands) -> None:
     )
     add_choice(parser, "--log-level", LogLevel.INFO, "least severe log lines to show")
     add_choice(parser, "--log-format", LogFormat.TEXT, "how log lines look")
+    _add_downstream(parser)
     _add_web(parser)
+
+
+def _add_downstream(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("discovery for other servers")
+    group.add_argument(
+        "--file-sd-dir",
+        metavar="DIR",
+        type=Path,
+        help="directory of this agent alone, in which a file for each job has its targets after relabelling, for "
+        "file_sd_configs of others; made if missing (default: no files)",
+    )
+    group.add_argument(
+        "--file-sd-shards",
+        metavar="N",
+        type=shard_count,
+        help="divide each job's targets among N servers, a file each (default: do not)",
+    )
 
 
 def _add_web(parser: argparse.ArgumentParser) -> None:
@@ -123,12 +144,14 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--web.external-url",
         metavar="URL",
+        type=external_url,
         default="",
         help="the address that users know the server by, behind a proxy for example (default: this machine's name)",
     )
     group.add_argument(
         "--web.route-prefix",
         metavar="PATH",
+        type=route_prefix,
         default="",
         help="what the path of every URL begins with (default: the path of --web.external-url)",
     )
@@ -136,7 +159,8 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web.enable-lifecycle",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="let any client ask for /-/reload and /-/quit, not only this machine and the pages",
+        help="let every client that may come in ask for /-/reload and /-/quit (default: this machine and the pages may "
+        "ask for a reload)",
     )
     group.add_argument(
         "--web.enable-admin-api",

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from promscout.downstream.files import FileSDOptions
 from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
 from promscout.store.layout import STORE
@@ -34,6 +35,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     store_max_size: ByteSize
     log_level: str
     log_format: str
+    file_sd_dir: Path | None
+    file_sd_shards: int | None
     web_config_file: Path | None
     web_external_url: str
     web_route_prefix: str
@@ -73,6 +76,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The durable buffers' of remote write."""
         limits = BufferLimits(float(self.flush_interval), int(self.buffer_max_size), float(self.buffer_max_age))
         return Buffers(self.data_dir, limits)
+
+    def file_sd(self) -> FileSDOptions | None:
+        """The target files'; None if there are none."""
+        return FileSDOptions(self.file_sd_dir, self.file_sd_shards) if self.file_sd_dir is not None else None
 
     def store(self) -> StoreOptions:
         """The local store's."""

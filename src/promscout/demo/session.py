@@ -131,7 +131,7 @@ async def _run(demo: Demo, stop: asyncio.Event, *, once: bool, console: Console,
         churning = group.create_task(demo.churn(2, ONCE_CHANGES if once else None), name="churn")
         try:
             await demo.agent.wait_ready()
-            console.print(f"Web page: [bold cyan]{demo.agent.web.url}/targets[/]   (ends with Ctrl-C)")
+            console.print(f"Web page: [bold cyan]{demo.agent.web.url}/[/]   (ends with Ctrl-C)")
             if once:
                 await _until_scraped(demo, stop, churning, console)
                 console.print(render_summary(demo.snapshot()))

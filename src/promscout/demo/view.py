@@ -117,7 +117,7 @@ def _facts(snapshot: Snapshot) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("samples", f"{snapshot.samples:,} so far, {snapshot.samples_per_second:,.0f} a second")
     facts.add_row("event to target", snapshot.lag_text)
-    facts.add_row("web page", Text(f"{snapshot.url}/targets", style="cyan"))
+    facts.add_row("web page", Text(f"{snapshot.url}/", style="cyan"))
     facts.add_row("API server", Text(snapshot.api_server, style="cyan"))
     facts.add_row("configuration", Text(snapshot.config, style="dim"))
     return facts

@@ -39,7 +39,8 @@ class DiscoveryManager:
     runs on untouched over ``apply_config``, and a job new to it gets all its groups at once; a provider that nobody
     wants any more is stopped, and jobs that lose a provider get its groups as deletions: together with the first groups
     of the providers that come instead, if there are any, so that what both find is never gone, and after
-    ``HANDOVER_SECONDS`` in any case; changes of a job reach the consumer as :class:`ChangeChannel` promises.
+    ``HANDOVER_SECONDS`` in any case; changes of a job reach the consumer as :class:`ChangeChannel` promises;
+    ``awaited`` tells a job that has nothing from one of which nothing is known yet.
 
     Source: prometheus v3.x discovery/manager.go Manager, discovery/README.md.
     """
@@ -52,6 +53,9 @@ class DiscoveryManager:
         self._supervisor: Supervisor[Provider] = Supervisor("provider")
         self._jobs: frozenset[str] = frozenset()
         self._handovers: dict[str, _Handover] = {}
+        # Job → providers whose first groups the consumer has not taken over, and those among them that it is taking.
+        self._awaited: dict[str, set[Provider]] = {}
+        self._handed: dict[str, set[Provider]] = {}
         self._made = 0
 
     async def __aenter__(self) -> Self:
@@ -68,6 +72,18 @@ class DiscoveryManager:
     def providers(self) -> tuple[Provider, ...]:
         """Every running provider."""
         return tuple(self._providers.values())
+
+    def awaited(self, job: str) -> tuple[str, ...]:
+        """The names of those providers of ``job`` whose first groups the consumer has not taken over yet, sorted.
+
+        While there is one, what the consumer has of the job may be nothing, or only a part of what there is.
+        """
+        return tuple(sorted(provider.name for provider in self._awaited.get(job, ())))
+
+    @property
+    def metrics(self) -> DiscoveryMetrics:
+        """What discovery counts."""
+        return self._metrics
 
     def apply_config(self, jobs: Mapping[str, Sequence[SDConfig]]) -> None:
         """Make ``jobs`` (job name → its SD configurations) what is discovered from now on."""
@@ -98,6 +114,8 @@ class DiscoveryManager:
             if known is None:
                 provider = self._providers[config] = made[config]
                 provider.jobs = frozenset(names)
+                for job in names:
+                    self._await(job, provider)
                 self._supervisor.start(provider, provider.run)
             else:
                 self._resubscribe(known, frozenset(names), lost)
@@ -109,9 +127,20 @@ class DiscoveryManager:
     async def receive(self) -> TargetSetChange:
         """Wait for changes and take them: job → changed groups, an empty group for each that is gone.
 
-        A job appears, with no groups, also when a provider of it has just found out that there is nothing.
+        A job appears, with no groups, also when a provider of it has just found out that there is nothing. Who asks
+        again has taken over what came before.
         """
+        for job, taken in self._handed.items():
+            self._awaited[job] -= taken
+            if not self._awaited[job]:
+                del self._awaited[job]
+        self._handed = {}
         change = await self._channel.receive()
+        self._handed = {
+            job: {provider for provider in self._awaited[job] if provider.synced}
+            for job in change
+            if job in self._awaited
+        }
         self._metrics.updates.inc()
         return change
 
@@ -120,9 +149,16 @@ class DiscoveryManager:
         self._made += 1
         return Provider(f"{config.mechanism}/{self._made - 1}", config, discoverer, self._changed)
 
+    def _await(self, job: str, provider: Provider) -> None:
+        """Note that the consumer has no groups of ``provider`` for ``job`` yet."""
+        self._awaited.setdefault(job, set()).add(provider)
+        self._handed.get(job, set()).discard(provider)  # those were handed out before the job left it
+
     def _forget(self, job: str) -> None:
         """Leave nothing of a job that exists no more."""
         self._channel.forget(job)
+        self._awaited.pop(job, None)
+        self._handed.pop(job, None)
         self._metrics.discovered_targets.remove(CONSUMER, job)
         handover = self._handovers.pop(job, None)
         if handover is not None:
@@ -134,13 +170,23 @@ class DiscoveryManager:
         """Make ``jobs`` those that ``provider`` serves; what the others lose by it is added to ``lost``."""
         for job in (provider.jobs - jobs) & self._jobs:
             lost.setdefault(job, {}).update({_key(provider, source): TargetGroup(source) for source in provider.groups})
+            self._leave(job, provider)
         for job in jobs - provider.jobs:
             groups = {_key(provider, source): group for source, group in provider.groups.items()}
             handover = self._handovers.get(job)
             if handover is not None:  # it had lost this provider only a while ago
                 handover.gone = {key: group for key, group in handover.gone.items() if key not in groups}
+            self._await(job, provider)
             self._channel.put(job, groups)
         provider.jobs = jobs
+
+    def _leave(self, job: str, provider: Provider) -> None:
+        """Wait no more for groups of a provider that does not serve ``job`` now."""
+        for waiting in (self._awaited, self._handed):
+            waiting.get(job, set()).discard(provider)
+        if not self._awaited.get(job, True):
+            del self._awaited[job]
+            self._handed.pop(job, None)
 
     def _hand_over(self, job: str, gone: dict[GroupKey, TargetGroup]) -> None:
         """Delete ``gone`` once the providers of ``job`` that have yet to publish have done so."""

@@ -1,1 +1,5 @@
-"""Discovery served to other Prometheus servers: what a job has found, as ``http_sd`` and ``file_sd`` have it."""
+"""Discovery for other servers: what was found, as lists of targets that an unmodified Prometheus reads.
+
+``Listings`` makes the lists that are asked for over HTTP, ``FileSDWriter`` keeps files with the same content, and
+``scrape_configs`` writes the configuration of a Prometheus that reads either.
+"""

@@ -16,6 +16,11 @@ class SingleFlight(Generic[T]):
         self._name = name
         self._task: asyncio.Task[T] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a run that has not ended."""
+        return self._task is not None and not self._task.done()
+
     async def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the run under way, or of a new one. A caller that gives up does not cost the others theirs."""
         if self._task is None or self._task.done():

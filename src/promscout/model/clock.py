@@ -30,4 +30,4 @@ def rfc3339(ms: int) -> str:
     """Milliseconds since the epoch as Go's RFC3339Nano writes them in UTC: no trailing zeros."""
     seconds, left = divmod(ms, 1000)
     fraction = f".{left:03d}".rstrip("0") if left else ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]}{fraction}Z"  # less "+00:00"

@@ -47,13 +47,14 @@ class ScrapeLoop:
         "_last",
         "_latest",
         "_options",
+        "_report",
+        "_running",
         "_schedule",
         "_timeout",
         "_timer",
         "_under_way",
         "ending",
         "history",
-        "last",
         "scrapes",
         "started_ms",
         "target",
@@ -61,7 +62,8 @@ class ScrapeLoop:
 
     def __init__(self, target: Target, options: ScrapeOptions, context: ScrapeContext) -> None:
         self.target = target
-        self.last: Report | None = None
+        self._report: Report | None = None
+        self._running = False  # from start to stop: while the pool's health counts this loop
         self.history = b""
         self.scrapes = 0
         self.ending: Ending | None = None
@@ -77,6 +79,18 @@ class ScrapeLoop:
         self._latest = math.inf  # loop time of the first scrape at the latest
         self._options = options
         self._appender: LoopAppender | None = None  # made when first needed: most of a large pool waits long
+
+    @property
+    def last(self) -> Report | None:
+        """How the last scrape went; None before the first."""
+        return self._report
+
+    @last.setter
+    def last(self, report: Report | None) -> None:
+        if self._running:
+            self._options.health.remove(self._report)
+            self._options.health.add(report)
+        self._report = report
 
     @property
     def next_ms(self) -> int | None:
@@ -127,11 +141,16 @@ class ScrapeLoop:
         if self._last is None:
             self._last = now
         self._schedule = Schedule(self._digest, self._interval, self._context.clock.now_ms(), now, self._latest)
+        self._running = True
+        self._options.health.add(self._report)
         self._wait()
 
     def stop(self, ending: Ending, *, finish: bool = False) -> None:
         """Scrape no more. A scrape under way is cancelled, or with ``finish`` completed; ``ended`` waits for that."""
         self.ending = ending
+        if self._running:
+            self._running = False
+            self._options.health.remove(self._report)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -13,6 +13,7 @@ from promscout.model.metadata import Families
 from promscout.scrape.captures import Captures
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending
+from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.pool import ScrapePool
 from promscout.scrape.setup import PoolSetup
@@ -62,6 +63,11 @@ class ScrapeManager:
     def captures(self) -> Captures:
         """Bodies that somebody asked to see."""
         return self._context.captures
+
+    @property
+    def metrics(self) -> ScrapeMetrics:
+        """What all pools count."""
+        return self._context.metrics
 
     def families(self) -> Iterator[Families]:
         """What each active target says about its metric families. Pools may change in between."""

@@ -15,6 +15,7 @@ from promscout.relabel.engine import Relabeler
 from promscout.scrape.captures import Captures
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.failure_log import FailureLog
+from promscout.scrape.health import HealthTally
 from promscout.scrape.metrics import ScrapeMetrics
 from promscout.scrape.target_limit import TargetLimit
 from promscout.scrape.transport import Transport
@@ -63,7 +64,7 @@ class ScrapeOptions:
     """What the loops of one pool share until the next reload.
 
     Another ``metric_relabeler`` object says that samples may become other series than before, for whatever reason.
-    While ``target_limit`` has an error, scrapes fail with it and ask no target.
+    While ``target_limit`` has an error, scrapes fail with it and ask no target. ``health`` counts the loops.
     """
 
     config: ScrapeConfig
@@ -71,3 +72,4 @@ class ScrapeOptions:
     metric_relabeler: Relabeler
     readers: Readers
     target_limit: TargetLimit = field(default_factory=TargetLimit)
+    health: HealthTally = field(default_factory=HealthTally)

@@ -17,6 +17,7 @@ from promscout.model.group import GroupKey, TargetGroup
 from promscout.model.labels import LabelSet, label_set
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.handover import Handover
+from promscout.scrape.health import HealthTally
 from promscout.scrape.loop import Ending, ScrapeLoop
 from promscout.scrape.options import ScrapeContext
 from promscout.scrape.setup import PoolSetup
@@ -109,6 +110,11 @@ class ScrapePool:
         return self._active
 
     @property
+    def health(self) -> HealthTally:
+        """How many of the targets are up, down, and not scraped yet."""
+        return self.setup.options.health
+
+    @property
     def dropped_count(self) -> int:
         """How many discovered targets relabelling dropped."""
         return self._dropped
@@ -117,6 +123,11 @@ class ScrapePool:
     def duplicate_count(self) -> int:
         """How many discovered targets are equal to another one, which is scraped for them."""
         return self._duplicates
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was noted is built: the targets are those of the groups, and no mixture of two."""
+        return self._building is None and not self._due
 
     def groups(self) -> Iterator[tuple[GroupKey, TargetGroup, tuple[Built, ...]]]:
         """Every group as it was discovered, with what became of each of its targets, in their order.

@@ -98,5 +98,6 @@ class PoolSetup:
             before.metric_relabeler if same_series else Relabeler(config.metric_relabel_configs),
             before.readers if same_series else Readers(config),
             before.target_limit,
+            before.health,
         )
         return PoolSetup(config, self.builder if same_builder else TargetBuilder(config), options)

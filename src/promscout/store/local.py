@@ -113,6 +113,11 @@ class LocalStore:
         """The directory of the store."""
         return self._options.root
 
+    @property
+    def samples_in(self) -> int:
+        """Samples taken since the start."""
+        return self._samples_in
+
     def append(self, batch: SampleBatch) -> None:
         """Take a batch of samples."""
         if self.active and len(batch):

@@ -19,6 +19,9 @@ _ZERO: Final = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _STATUS: Final = {"bad_data": 400, "execution": 422, "internal": 500, "not_found": 404}
 """Error type → status. Source: prometheus v3.x web/api/v1/api.go getDefaultErrorCode."""
 
+TURN: Final = web.AppKey("TURN", asyncio.Lock)
+"""Held while a piece of an answer is made."""
+
 
 def success(data: object) -> web.Response:
     """``data`` as a successful answer."""
@@ -48,8 +51,8 @@ async def stream(
 ) -> web.StreamResponse:
     """Send ``pieces`` one after the other, compressed where the client can read it.
 
-    Each piece is made only when the ones before are with the kernel or in a small buffer, and the event loop takes a
-    turn between two pieces.
+    Each piece is made only when the ones before are with the kernel or in a small buffer. Whatever the number of
+    answers under way, one piece is made in a turn of the event loop.
     """
     response = web.StreamResponse(headers={hdrs.VARY: hdrs.ACCEPT_ENCODING, **headers})
     response.content_type = content_type
@@ -58,11 +61,16 @@ async def stream(
         compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT)
         response.headers[hdrs.CONTENT_ENCODING] = "gzip"
     await response.prepare(request)
-    for piece in pieces:
-        sent = piece if compressor is None else compressor.compress(piece)
+    turn, remaining = request.app[TURN], iter(pieces)
+    while True:
+        async with turn:
+            piece = next(remaining, None)
+            sent = piece if compressor is None or piece is None else compressor.compress(piece)
+            await asyncio.sleep(0)
+        if sent is None:
+            break
         if sent:
             await response.write(sent)
-        await asyncio.sleep(0)
     if compressor is not None:
         await response.write(compressor.flush())
     await response.write_eof()

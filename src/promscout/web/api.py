@@ -12,7 +12,7 @@ from promscout.web.answers import failure, stream, success
 from promscout.web.metadata import MetadataFilter, encode_target_metadata, metric_metadata
 from promscout.web.receivers import remote_write_answer
 from promscout.web.target_list import TargetFilter, encode_targets
-from promscout.web.view import EXTERNAL, VIEW
+from promscout.web.view import EXTERNAL, PREFIX, VIEW
 
 
 async def targets(request: web.Request) -> web.StreamResponse:
@@ -70,7 +70,7 @@ async def build_info(_request: web.Request) -> web.Response:
 @web.middleware
 async def not_found_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Unknown paths below ``/api/`` in the API's own shape."""
-    if not request.path.startswith("/api/"):
+    if not request.path.startswith(f"{request.app[PREFIX]}/api/"):
         return await handler(request)
     try:
         return await handler(request)

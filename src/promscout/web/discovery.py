@@ -10,7 +10,7 @@ from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.web.discovered import discovered_page
 from promscout.web.discovery_query import DiscoveryQuery, Fate
 from promscout.web.drop_counts import DropCounter
-from promscout.web.pages import page
+from promscout.web.frame import page
 from promscout.web.providers import job_row, job_rows, provider_rows
 from promscout.web.view import VIEW
 

@@ -15,7 +15,7 @@ from promscout.model.clock import Clock
 from promscout.store.child import plot_in_child
 from promscout.store.order import Plot, PlotMatcher, PlotOrder
 from promscout.web.chart import COLUMNS, HEIGHT, WIDTH, Chart, draw
-from promscout.web.pages import page
+from promscout.web.frame import page
 from promscout.web.selector import Matcher, Selector
 from promscout.web.view import VIEW
 

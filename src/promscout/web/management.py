@@ -1,17 +1,17 @@
-"""Health, readiness, reload and own metrics."""
+"""Health, readiness, reload, the end, and own metrics."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
+import msgspec
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.errors import ConfigError
+from promscout.web.access import ACCESS
+from promscout.web.access_origin import Origins, is_loopback, only
 from promscout.web.answers import stream
-from promscout.web.view import EXTERNAL, VIEW
+from promscout.web.view import OPTIONS, VIEW
 
 
 async def healthy(_request: web.Request) -> web.Response:
@@ -32,19 +32,15 @@ async def ready(request: web.Request) -> web.Response:
 async def reload(request: web.Request) -> web.Response:
     """Apply the configuration as it is now: 200, or 500 with every problem when it is refused.
 
-    403 for requests that another site made a browser send, and from other machines unless made by a page of this
-    server.
+    403 for requests that another site made a browser send; without ``--web.enable-lifecycle`` also for those from
+    other machines, unless made by a page of this server.
 
     Source: prometheus v3.x docs management_api.
     """
-    refusal = reload_refusal(
-        host=request.headers.get(hdrs.HOST, ""),
-        origin=request.headers.get(hdrs.ORIGIN),
-        peer=request.remote or "",
-        own_name=request.app[EXTERNAL].hostname,
-    )
+    sender = Sender.of(request)
+    refusal = sender.refusal(request.app[ACCESS].origins, for_all=request.app[OPTIONS].enable_lifecycle)
     if refusal:
-        return web.Response(text=f"{refusal}\n", status=403)
+        return web.Response(text=f"reload refused: {refusal}\n", status=403)
     try:
         await request.app[VIEW].reload()
     except ConfigError as error:
@@ -52,7 +48,20 @@ async def reload(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def reload_needs_post(_request: web.Request) -> web.Response:
+async def quit_agent(request: web.Request) -> web.Response:
+    """End the agent in good order, if ``--web.enable-lifecycle`` is given and no other site made a browser ask.
+
+    Source: prometheus v3.x web/web.go quit.
+    """
+    if not request.app[OPTIONS].enable_lifecycle:
+        return web.Response(text="Lifecycle API is not enabled.", status=403)
+    if refusal := Sender.of(request).refusal(request.app[ACCESS].origins, for_all=True):
+        return web.Response(text=f"quit refused: {refusal}\n", status=403)
+    request.app[VIEW].stop()
+    return web.Response(text="Requesting termination... Goodbye!")
+
+
+async def needs_post(_request: web.Request) -> web.Response:
     """405: reading must never change anything."""
     return web.Response(text="Only POST or PUT requests allowed", status=405, headers={hdrs.ALLOW: "POST, PUT"})
 
@@ -63,52 +72,40 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     return await stream(request, [encode(request.app[VIEW].registry)], content_type)
 
 
-def reload_refusal(*, host: str, origin: str | None, peer: str, own_name: str) -> str:
-    """Why a request may not reload, or an empty string.
+class Sender(msgspec.Struct, frozen=True):
+    """Who asks for a change, as the request tells: its headers Host, Origin and Sec-Fetch-Site, and its address."""
 
-    ``host`` and ``origin`` are its headers, ``peer`` the address it comes from. The name in ``Host`` must be one that
-    no attacker can point here (DNS rebinding); ``Origin``, which browsers send with every POST, must be this server
-    (cross-site request forgery).
-    """
-    if not _is_own_name(_hostname(host), own_name):
-        return f"reload refused: Host {host!r} is not a name of this server"
-    if origin is not None:
-        own = origin.partition("://")[2] == host
-        return "" if own else f"reload refused: it comes from another origin, {origin!r}"
-    if not _is_loopback(peer):
-        return "reload refused: only this machine and pages of this server may ask for it"
-    return ""
+    host: str
+    origin: str | None = None
+    site: str | None = None
+    peer: str = ""
 
+    @classmethod
+    def of(cls, request: web.Request) -> Sender:
+        """The sender of ``request``. A header that is given twice is one that nothing accepts."""
+        host, origin, site = (
+            only(request.headers.getall(name, [])) for name in (hdrs.HOST, hdrs.ORIGIN, "Sec-Fetch-Site")
+        )
+        return cls(host or "", origin, site, request.remote or "")
 
-def _hostname(netloc: str) -> str:
-    try:
-        return urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:
+    def refusal(self, origins: Origins, *, for_all: bool) -> str:
+        """Why it may not ask; empty: it may. Unless ``for_all`` it must be on this machine, or one of our pages."""
+        refusal = origins.cross_site_refusal(self.host, self.origin, self.site)
+        if refusal or for_all:
+            return refusal
+        if not origins.is_own(self.host):
+            return f"Host {self.host!r} is not a name of this server"
+        if self.origin is None and not is_loopback(self.peer):
+            return "only this machine and pages of this server may ask for it"
         return ""
-
-
-def _is_own_name(name: str, external: str) -> bool:
-    if name in ("localhost", external):
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True  # an address is not looked up, so nobody can point it elsewhere
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def add_routes(app: web.Application) -> None:
     """Register these endpoints with ``app``."""
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
-    app.router.add_get("/-/reload", reload_needs_post, allow_head=True)
-    app.router.add_post("/-/reload", reload)
-    app.router.add_put("/-/reload", reload)
+    for path, handler in (("/-/reload", reload), ("/-/quit", quit_agent)):
+        app.router.add_get(path, needs_post, allow_head=True)
+        app.router.add_post(path, handler)
+        app.router.add_put(path, handler)
     app.router.add_get("/metrics", metrics, allow_head=False)

@@ -18,8 +18,8 @@ from promscout.scrape.pool import ScrapePool
 from promscout.scrape.target import Target
 from promscout.scrape.threads import in_thread
 from promscout.web.discovered import Place, places
+from promscout.web.frame import page
 from promscout.web.label_text import label_text
-from promscout.web.pages import page
 from promscout.web.playground import Mode, Play, Played, metric_labels, play
 from promscout.web.search import Search
 from promscout.web.target_query import number, url_of

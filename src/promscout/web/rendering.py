@@ -1,4 +1,4 @@
-"""Makes pages of the templates. Imported for the first page."""
+"""Makes pages of the templates. Imported for the first page, which takes some time: not on the event loop."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def amount(count: int) -> str:
     return f"{thousands:.3g} T"
 
 
+def rate(number: float) -> str:
+    """A number of things per second: whole ones, and tenths below ten."""
+    return f"{number:.1f}" if 0 < number < 9.95 else amount(round(number))
+
+
 def lasting(seconds: float) -> str:
     """A duration as people say it, in its largest unit and the next: ``2 min 10 s``, ``3 d``."""
     rest = round(seconds)
@@ -81,29 +86,28 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters |= {
         "ago": ago,
         "until": until,
         "size": size,
         "amount": amount,
+        "rate": rate,
         "span": span,
         "lasting": lasting,
         "rfc3339": rfc3339,
         "short": short,
     }
     environment.globals["version"] = __version__
+    for name in environment.list_templates():
+        environment.get_template(name)  # it is kept: nothing is left to do for the first page of a kind
     return environment
 
 
 _ENVIRONMENT: Final = _environment()
 
 
-def render(template: str, **values: object) -> str:
-    """The page as HTML; every value is escaped, and one that is missing raises."""
-    return "".join(render_pieces(template, **values))
-
-
-def render_pieces(template: str, **values: object) -> Iterator[str]:
-    """The same in small pieces, each made when it is asked for."""
+def render(template: str, **values: object) -> Iterator[str]:
+    """The page as HTML, in small pieces; every value is escaped, and one that is missing raises."""
     return _ENVIRONMENT.get_template(template).generate(values)

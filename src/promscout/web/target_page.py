@@ -17,7 +17,7 @@ from promscout.scrape.threads import in_thread
 from promscout.web.answers import stream
 from promscout.web.body_samples import samples_of
 from promscout.web.body_text import body_text
-from promscout.web.pages import CLOCK, page
+from promscout.web.frame import CLOCK, page
 from promscout.web.target_detail import describe, find_target, last_body
 from promscout.web.target_query import number
 from promscout.web.view import EXTERNAL, ROOT, VIEW

@@ -7,7 +7,7 @@ from itertools import groupby
 from aiohttp import web
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
-from promscout.web.pages import CLOCK, page
+from promscout.web.frame import CLOCK, page
 from promscout.web.rows import MOST_ERRORS, Row, select
 from promscout.web.target_query import SIZES, TargetQuery
 from promscout.web.view import EXTERNAL, VIEW

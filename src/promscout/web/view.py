@@ -101,3 +101,6 @@ OPTIONS: Final = web.AppKey("OPTIONS", WebOptions)
 
 ROOT: Final = web.AppKey("ROOT", str)
 """Where handlers find what the path of every URL begins with: empty, or ``/prefix`` without a slash at its end."""
+
+PREFIX: Final = web.AppKey("PREFIX", str)
+"""Where handlers find what the path of every request begins with: as ROOT, unless a proxy takes ROOT away."""

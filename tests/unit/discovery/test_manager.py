@@ -274,3 +274,54 @@ async def test_a_discoverer_that_failed_and_runs_again_replaces_what_it_had_foun
             }
         }
         assert registry.get_sample_value("prometheus_sd_discovered_targets", {"name": "scrape", "config": "job"}) == 2
+
+
+async def test_a_provider_is_awaited_until_the_consumer_has_taken_over_its_first_groups(manager, scripted):
+    manager.apply_config({"one": [A, B], "nothing": []})
+    await asyncio.sleep(0)
+    assert manager.awaited("one") == ("scripted/0", "scripted/1")
+    assert manager.awaited("nothing") == manager.awaited("unknown") == ()
+    scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    await _next(manager)
+    assert manager.awaited("one") == ("scripted/0", "scripted/1")
+    await _nothing(manager)
+    assert manager.awaited("one") == ("scripted/1",)
+    scripted.publish["b"]([])
+    await _next(manager)
+    await _nothing(manager)
+    assert manager.awaited("one") == ()
+    scripted.publish["a"]([TargetGroup("s")])
+    await _next(manager)
+    assert manager.awaited("one") == ()
+
+
+async def test_a_job_awaits_what_a_reload_adds_and_nothing_that_it_takes_away(manager, scripted):
+    manager.apply_config({"one": [A], "two": [B]})
+    await asyncio.sleep(0)
+    for name in ("a", "b"):
+        scripted.publish[name]([_group("s", "127.0.0.1:1")])
+    await _next(manager)
+    await _nothing(manager)
+    new = ScriptedConfig("new")
+    manager.apply_config({"one": [A, B, new], "two": [B]})
+    assert manager.awaited("one") == ("scripted/1", "scripted/2")
+    assert manager.awaited("two") == ()
+    await _next(manager)
+    await _nothing(manager)
+    assert manager.awaited("one") == ("scripted/2",)
+    manager.apply_config({"one": [A], "two": [B]})
+    assert manager.awaited("one") == ()
+
+
+async def test_groups_that_were_handed_out_before_a_job_left_and_came_back_do_not_count(manager, scripted):
+    manager.apply_config({"one": [A], "keeps it running": [A]})
+    await asyncio.sleep(0)
+    scripted.publish["a"]([_group("s", "127.0.0.1:1")])
+    await manager.receive()
+    for jobs in ({"keeps it running": [A]}, {"one": [A], "keeps it running": [A]}):
+        manager.apply_config(jobs)
+    assert manager.awaited("one") == ("scripted/0",)
+    assert (await _next(manager)).keys() == {"one"}
+    assert manager.awaited("one") == ("scripted/0",)
+    await _nothing(manager)
+    assert manager.awaited("one") == ()

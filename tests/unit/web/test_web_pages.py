@@ -22,12 +22,12 @@ from unit.web.page_text import EVIL, Page, page
 
 pytestmark = pytest.mark.real_time
 
+SCRIPTS = [
+    {"src": "/static/theme.js"},  # before the page is drawn
+    {"src": "/static/page.js", "defer": None},
+    {"src": "/static/live.js", "defer": None},
+]
 DROP_MARKED = RelabelConfig(source_labels=("drop",), regex=Regex.parse("yes"), action=Action.DROP)
-
-
-async def test_the_start_page_is_the_targets_page(site: Site) -> None:
-    async with site.client.get("/", allow_redirects=False) as response:
-        assert (response.status, response.headers["Location"]) == (302, "/targets")
 
 
 async def test_a_target_is_shown_with_its_last_scrape(site: Site) -> None:
@@ -61,12 +61,13 @@ async def test_text_of_others_is_escaped_everywhere(site: Site) -> None:
         ("/targets", {"health": "dropped"}),
         ("/targets", {"health": EVIL, "page": EVIL}),
         ("/config", {}),
+        ("/", {}),
     ):
         text = await site.text(path, **params)
         assert "alert(1)" in text
         assert "<script>" not in text
         scripts = [attributes for tag, attributes in Page(text).tags if tag == "script"]
-        assert scripts == [{"src": "/static/refresh.js", "defer": None}]
+        assert scripts == SCRIPTS
 
 
 async def test_only_http_urls_are_links(site: Site) -> None:
@@ -196,7 +197,7 @@ async def test_discovery_that_is_not_finished_is_announced(site: Site, monkeypat
 
 async def test_pages_need_nothing_inline_and_nothing_from_elsewhere(site: Site) -> None:
     await three_pools(site)
-    for path in ("/targets", "/config"):
+    for path in ("/", "/targets", "/config", "/status", "/remote-write", "/graph"):
         shown = await page(site, path)
         for tag, attributes in shown.tags:
             assert tag != "style"
@@ -210,7 +211,9 @@ async def test_everything_that_a_page_refers_to_is_served(site: Site) -> None:
     references = {
         a[name] for tag, a in shown.tags for name in ("src", "href") if tag in ("link", "script", "img") and name in a
     }
-    assert references == {"/static/style.css", "/static/explore.css", "/static/refresh.js", "/static/icon.svg"}
+    sheets = ("style.css", "components.css", "pages.css", "explore.css")
+    static = (*sheets, "icon.svg", "theme.js", "page.js", "live.js")
+    assert references == {f"/static/{name}" for name in static}
     for reference in references:
         async with site.client.get(reference or "") as response:
             assert response.status == 200

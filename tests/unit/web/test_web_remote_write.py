@@ -12,7 +12,7 @@ from promscout.web.rendering import amount, lasting
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
 from unit.web.agent_view import NOW_MS, Site
-from unit.web.test_web_pages import EVIL, Page
+from unit.web.test_web_pages import EVIL, SCRIPTS, Page
 from unit.write.statuses import buffer_status, queue_status
 
 pytestmark = pytest.mark.real_time
@@ -353,7 +353,7 @@ async def test_what_others_say_is_escaped_on_the_page(site: Site, monkeypatch: p
     assert text.count("alert(1)") == 9
     assert "<script>" not in text
     scripts = [attributes for tag, attributes in Page(text).tags if tag == "script"]
-    assert scripts == [{"src": "/static/refresh.js", "defer": None}]
+    assert scripts == SCRIPTS
 
 
 async def test_the_page_works_without_scripts_and_for_screen_readers(
