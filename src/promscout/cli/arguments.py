@@ -52,6 +52,13 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
 
 
+def regex(text: str) -> str:
+    """A regular expression, or nothing."""
+    from promscout.relabel.regex import Regex  # noqa: PLC0415 - for those who give one
+
+    return _checked(text, lambda: Regex.parse(text))
+
+
 def external_url(text: str) -> str:
     """The address that users know the server by, or nothing."""
     from promscout.web.external import ExternalURL  # noqa: PLC0415 - for those who give one

@@ -55,12 +55,14 @@ class Refresher:
 
     Guarantees: what a refresh finds replaces what the one before found: a source that is there no more becomes an empty
     group; a refresh that fails publishes nothing, is logged and counted, and the next one comes as usual; refreshes do
-    not overlap, and one that takes longer than the interval is followed by the next at once.
+    not overlap, and one that takes longer than the interval is followed by the next at once. ``last_error`` says why
+    the last one failed; it is empty after one that did not.
 
     Source: prometheus v3.x discovery/refresh/refresh.go Discovery.
     """
 
     def __init__(self, mechanism: str, interval: float, metrics: RefreshMetrics) -> None:
+        self.last_error = ""
         self._interval = interval
         self._failures = metrics.failures.labels(mechanism)
         self._observers = (metrics.duration.labels(mechanism), metrics.duration_histogram.labels(mechanism))
@@ -84,13 +86,18 @@ class Refresher:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            return list(await refresh())
+            groups = list(await refresh())
         except RefreshFailed as error:
             self._failures.inc()
+            self.last_error = str(error)
             self._log.error("refresh failed, targets stay as they are", error=str(error))
-        except Exception:  # noqa: BLE001 - a plug-in may fail with anything; its targets stay
+        except Exception as error:  # noqa: BLE001 - a plug-in may fail with anything; its targets stay
             self._failures.inc()
+            self.last_error = type(error).__name__  # its text may have anything in it
             self._log.exception("refresh failed, targets stay as they are")
+        else:
+            self.last_error = ""
+            return groups
         finally:
             for observer in self._observers:
                 observer.observe(loop.time() - started)

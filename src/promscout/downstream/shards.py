@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -31,13 +32,21 @@ class Shard(msgspec.Struct, frozen=True):
         if not 0 <= self.index < self.count:
             raise InvalidValueError(f"shards are numbered from 0: there is no {self.index} of {self.count}")
 
-    def __contains__(self, digest: int) -> bool:
-        """Whether the target with this digest, 64 bits, is in this part."""
-        return self.count == 1 or shard_of(digest, self.count) == self.index
+    def __contains__(self, place: str) -> bool:
+        """Whether the targets at this place, a URL or an address, are in this part.
+
+        Not their labels decide: a target that gets others stays with its server.
+        """
+        return self.count == 1 or shard_of(digest_of(place), self.count) == self.index
+
+
+def digest_of(place: str) -> int:
+    """64 bits that are the same in every process."""
+    return int.from_bytes(blake2b(place.encode(), digest_size=8).digest())
 
 
 def shard_of(digest: int, count: int) -> int:
-    """The shard, from 0 to ``count`` - 1, of the target with this digest, 64 bits; the same in every process.
+    """The shard, from 0 to ``count`` - 1, of what has this digest, 64 bits.
 
     With one shard more, a share of 1 / (``count`` + 1) of the targets moves, all of them to the new one.
 

@@ -51,6 +51,13 @@ class Relabeler:
                 return False
         return True
 
+    def dropping_rule(self, labels: Labels) -> int | None:
+        """Relabel ``labels`` in place as ``apply`` does; the index of the rule that drops them, or None."""
+        for index, rule in enumerate(self._rules):
+            if not rule(labels):
+                return index
+        return None
+
     def trace(self, labels: Labels) -> tuple[RuleStep, ...]:
         """What each rule does to a copy of ``labels``, up to and including the one that drops them."""
         steps = []

@@ -212,6 +212,8 @@ class ScrapeLoop:
             fetched: Fetched | FetchFailed = FetchFailed(refused)
         else:
             fetched = await self._options.transport.fetch(self.target, self._timeout)
+        if self._context.captures:
+            self._context.captures.take(self.target, fetched, start_ms)
         if self._appender is None:
             self._appender = LoopAppender(self.target, self.target.digest, self._context)
         outcome = await self._appender.append(fetched, self._options, timestamp_ms)

@@ -10,6 +10,7 @@ from typing import Self
 from promscout.logs import EventLog
 from promscout.model.group import TargetSetChange
 from promscout.model.metadata import Families
+from promscout.scrape.captures import Captures
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.loop import Ending
 from promscout.scrape.metrics import ScrapeMetrics
@@ -62,6 +63,11 @@ class ScrapeManager:
     def metrics(self) -> ScrapeMetrics:
         """What all pools count."""
         return self._context.metrics
+
+    @property
+    def captures(self) -> Captures:
+        """Bodies that somebody asked to see."""
+        return self._context.captures
 
     def families(self) -> Iterator[Families]:
         """What each active target says about its metric families. Pools may change in between."""

@@ -12,6 +12,7 @@ from promscout.exposition.parse import parse
 from promscout.exposition.samples import Exposition
 from promscout.model.clock import Clock
 from promscout.relabel.engine import Relabeler
+from promscout.scrape.captures import Captures
 from promscout.scrape.config import ScrapeConfig
 from promscout.scrape.failure_log import FailureLog
 from promscout.scrape.health import HealthTally
@@ -23,13 +24,17 @@ from promscout.write.appender import Appender
 
 @dataclass(frozen=True, slots=True)
 class ScrapeContext:
-    """What all loops share. ``transport`` makes what a pool fetches with; ``failures`` logs scrapes that failed."""
+    """What all loops share. ``transport`` makes what a pool fetches with; ``failures`` logs scrapes that failed.
+
+    ``captures`` keeps bodies that somebody asked to see.
+    """
 
     appender: Appender
     clock: Clock
     metrics: ScrapeMetrics
     transport: Callable[[ScrapeConfig], Transport] = Transport
     failures: FailureLog = field(default_factory=FailureLog)
+    captures: Captures = field(default_factory=Captures)
 
 
 class Readers:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from promscout.errors import ExpositionError
+from promscout.exposition.numbers import parse_go_float
 from promscout.exposition.series import parse_series
 from promscout.model.labels import METRIC_NAME
 from promscout.web.paging import Page, Paging
@@ -16,7 +17,7 @@ from promscout.web.turns import in_turns
 
 PAGE_SAMPLES: Final = 100
 _PIECE: Final = 1 << 16  # bytes of a body that are cut into lines at once
-_LONGEST_LINE: Final = 4096  # bytes of a line that are shown
+_LONGEST_LINE: Final = 4096  # bytes of a line that are shown, and searched
 
 
 class ShownSample(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ async def samples_of(body: bytes, text: str, number: int) -> Samples:
 
 
 def _has(line: bytes, words: list[bytes]) -> bool:
-    line = line.lower().replace(b'"', b"")
+    line = line[:_LONGEST_LINE].lower().replace(b'"', b"")
     return all(word in line for word in words)
 
 
@@ -66,7 +67,7 @@ def _pieces(body: bytes) -> Iterator[list[bytes]]:
 
 
 def shown_sample(line: bytes) -> ShownSample:
-    """A sample's line as its parts. The line must be one that could be read, but any other harms nothing."""
+    """A sample's line as its parts; a line that cannot be read as it is."""
     if len(line) > _LONGEST_LINE:
         return ShownSample(f"{line[:_LONGEST_LINE].decode(errors='replace')}…")
     sample, _, exemplar = line.partition(b" # {")
@@ -74,13 +75,14 @@ def shown_sample(line: bytes) -> ShownSample:
     key, rest = sample[:end], sample[end:].split()
     try:
         labels = parse_series(key)
-    except ExpositionError:
+        value, timestamp = [*rest, b""] if len(rest) == 1 else rest
+        parse_go_float(value)
+    except (ExpositionError, ValueError):
         return ShownSample(line.decode(errors="replace"))
-    value, timestamp = [part.decode(errors="replace") for part in (*rest, b"", b"")][:2]
     return ShownSample(
         dict(labels).get(METRIC_NAME, ""),
         tuple(pair for pair in labels if pair[0] != METRIC_NAME),
-        value,
-        timestamp,
+        value.decode(),
+        timestamp.decode(errors="replace"),
         f"{{{exemplar.decode(errors='replace')}" if exemplar else "",
     )

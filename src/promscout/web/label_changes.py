@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from promscout.model import labels as names
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.engine import RuleStep
 
@@ -14,10 +15,11 @@ from promscout.relabel.engine import RuleStep
 class Change(StrEnum):
     """What became of a label."""
 
-    KEPT = "kept"
-    CHANGED = "changed"
     ADDED = "added"
+    CHANGED = "changed"
     REMOVED = "removed"
+    KEPT = "kept"
+    META = "meta"  # gone because its name begins with __meta_, as of every target
 
 
 class LabelChange(msgspec.Struct, frozen=True):
@@ -28,19 +30,27 @@ class LabelChange(msgspec.Struct, frozen=True):
     after: str
 
     @property
+    def pair(self) -> tuple[str, str]:
+        """The label before."""
+        return self.name, self.before
+
+    @property
     def change(self) -> Change:
         """What became of it."""
         if self.before == self.after:
             return Change.KEPT
         if not self.before:
             return Change.ADDED
-        return Change.CHANGED if self.after else Change.REMOVED
+        if self.after:
+            return Change.CHANGED
+        return Change.META if self.name.startswith(names.META_PREFIX) else Change.REMOVED
 
 
 def label_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[LabelChange, ...]:
-    """Every label that is in one of both, by name."""
+    """Every label that is in one of both: by what became of it, in the order of ``Change``, and by name."""
     found = (LabelChange(name, before.get(name, ""), after.get(name, "")) for name in sorted({*before, *after}))
-    return tuple(one for one in found if one.before or one.after)
+    order = list(Change)
+    return tuple(sorted((one for one in found if one.before or one.after), key=lambda one: order.index(one.change)))
 
 
 class ShownStep(msgspec.Struct, frozen=True):

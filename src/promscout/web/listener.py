@@ -47,7 +47,7 @@ class Listener:
         self._beginning: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Accept until cancelled; leaves no handshake under way."""
+        """Accept until cancelled; leaves no handshake under way. The socket stays open."""
         self._socket.setblocking(False)
         try:
             while True:

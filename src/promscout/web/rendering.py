@@ -10,6 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from promscout import __version__
 from promscout.model.clock import rfc3339
 
+_LONGEST_TEXT: Final = 500  # characters of a label's value
+
 
 def ago(ms: int) -> str:
     """A span of milliseconds as people say it, in its largest unit."""
@@ -72,6 +74,11 @@ def span(seconds: float) -> str:
     return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
 
 
+def short(text: str) -> str:
+    """``text`` as far as it can be read at a glance: annotations can have a whole manifest in them."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text):,} characters)"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("promscout.web"),
@@ -90,6 +97,7 @@ def _environment() -> Environment:
         "span": span,
         "lasting": lasting,
         "rfc3339": rfc3339,
+        "short": short,
     }
     environment.globals["version"] = __version__
     for name in environment.list_templates():
@@ -101,5 +109,8 @@ _ENVIRONMENT: Final = _environment()
 
 
 def render(template: str, **values: object) -> Iterator[str]:
-    """The page as HTML, in small pieces; every value is escaped, and one that is missing raises."""
+    """The page as HTML, in small pieces, each made when it is asked for.
+
+    Every value is escaped, and one that is missing raises.
+    """
     return _ENVIRONMENT.get_template(template).generate(values)

@@ -20,6 +20,7 @@ from promscout.scrape.report import Report
 from promscout.web.duration_plot import Bars, draw_bars
 from promscout.web.external import ExternalURL
 from promscout.web.paging import Page, Paging
+from promscout.web.problem import problem
 from promscout.web.target_list import health
 from promscout.web.target_query import DROPPED, TargetQuery, url_of
 from promscout.web.turns import in_turns
@@ -73,7 +74,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def origin(self) -> LabelSet:
         """The discovered labels that name the object behind the target."""
-        return tuple(pair for pair in self.discovered if _NAMES_OBJECT.fullmatch(pair[0]))
+        return tuple(pair for pair in self.discovered if names_object(pair[0]))
 
 
 class Selection(msgspec.Struct):
@@ -231,10 +232,9 @@ def _dropped(pool: ScrapePool) -> Iterator[_Dropped]:
     return islice(found, pool.config.keep_dropped_targets or None)
 
 
-def problem(active: ActiveTarget) -> str:
-    """The last error of a target without what only this target has in it: targets with the same trouble are alike."""
-    last = active.loop.last
-    return last.error.removeprefix(f"{active.loop.target.url}: ") if last is not None else ""
+def names_object(name: str) -> bool:
+    """Whether the label ``name`` has the name or the namespace of the object behind a target."""
+    return _NAMES_OBJECT.fullmatch(name) is not None
 
 
 def identity(pool: ScrapePool, active: ActiveTarget) -> dict[str, str]:

@@ -62,7 +62,6 @@ class WebServer:
         self._access: Access | None = None
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._socket: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -83,7 +82,7 @@ class WebServer:
         """
         if self._options.config_file is not None:
             self._file = await asyncio.to_thread(WebConfigFile, self._options.config_file)
-        self._socket = sock = self._listen()
+        sock = self._listen()
         self._port = sock.getsockname()[1]
         external = self._external()
         access = Access(Origins(external.netloc, own_names_only=_is_loopback(sock)), self._file)
@@ -97,17 +96,16 @@ class WebServer:
 
         listener = Listener(sock, self._crowd, self._options.max_connections, self._setup, connect)
         self._listening = asyncio.create_task(listener.run(), name="web listener")
+        # Not by the listener: a task that is cancelled before its first turn runs nothing of it.
+        self._listening.add_done_callback(lambda _task: sock.close())
 
     async def stop(self) -> None:
         """Stop listening and close every connection. A second call does nothing."""
         runner, self._runner = self._runner, None
-        if runner is None or self._access is None:
+        if runner is None or self._listening is None or self._access is None:
             return
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait({self._listening})
-        if self._socket is not None:
-            self._socket.close()
+        self._listening.cancel()
+        await asyncio.wait({self._listening})
         await runner.cleanup()
         await self._access.close()
         await self._crowd.close()
@@ -128,7 +126,7 @@ class WebServer:
             raise ListenError(f"cannot listen on {join_host_port(self._host, self._port)}: {reason}") from error
 
     def _app(self, access: Access, external: ExternalURL) -> web.Application:
-        app = web.Application(middlewares=[api.not_found_as_json], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[api.refusals], client_max_size=MAX_BODY)
         app[VIEW] = self._view
         app[EXTERNAL] = external
         app[OPTIONS] = self._options

@@ -12,14 +12,18 @@ from promscout.scrape.report import Report
 from promscout.web.duration_plot import DurationPlot, draw_plot
 from promscout.web.external import ExternalURL
 from promscout.web.label_changes import LabelChange, ShownStep, label_changes, shown_steps
-from promscout.web.rows import href, identity, problem
+from promscout.web.problem import problem
+from promscout.web.rows import href, identity
 from promscout.web.target_list import health
 from promscout.web.target_query import url_of
 from promscout.web.turns import in_turns
 
 
 class TargetDetail(msgspec.Struct, frozen=True):
-    """One active target as its page shows it. ``identity`` has the parameters that lead to the page."""
+    """One active target as its page shows it. ``identity`` has the parameters that lead to the page.
+
+    ``kept`` says whether the body that was kept on request is to be shown.
+    """
 
     pool: str
     health: str
@@ -37,15 +41,24 @@ class TargetDetail(msgspec.Struct, frozen=True):
     next_ms: int | None
     places: int
     plot: DurationPlot
+    kept: bool
 
     @property
     def exposition(self) -> str:
         """The path of the last body."""
-        return url_of("/target/exposition", dict(self.identity))
+        return url_of("/target/exposition", {**dict(self.identity), "kept": "1" if self.kept else ""})
 
-    def samples_url(self, q: str, page: int = 1) -> str:
-        """The path of the page with other samples."""
-        return url_of("/target", {**dict(self.identity), "q": q, "page": page}) + "#samples"
+    @property
+    def capture(self) -> str:
+        """The path that asks for the next body."""
+        return url_of("/target/capture", dict(self.identity))
+
+    def samples_url(self, q: str, page: int = 1, *, kept: bool | None = None) -> str:
+        """The path of the page with other samples; of the body that was kept on request, or of the last."""
+        kept = self.kept if kept is None else kept
+        return (
+            url_of("/target", {**dict(self.identity), "kept": "1" if kept else "", "q": q, "page": page}) + "#samples"
+        )
 
 
 async def find_target(
@@ -68,7 +81,7 @@ def last_body(active: ActiveTarget) -> bytes | None:
     return None if last is None or (last.up and not last.size) else active.loop.body
 
 
-def describe(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> TargetDetail:
+def describe(pool: ScrapePool, active: ActiveTarget, external: ExternalURL, *, kept: bool = False) -> TargetDetail:
     """All there is to show of ``active``, which is one of ``pool``."""
     loop = active.loop
     target = loop.target
@@ -89,5 +102,6 @@ def describe(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> T
         last=loop.last,
         next_ms=loop.next_ms,
         places=active.places,
+        kept=kept,
         plot=draw_plot(loop.history, float(target.timeout)),
     )

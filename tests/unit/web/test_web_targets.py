@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from promscout.exposition.client_model import MetricFamily
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
+from promscout.scrape.captures import MAX_WANTED
 from promscout.scrape.report import Report
+from promscout.scrape.transport import Fetched, FetchFailed
+from promscout.web.body_text import body_text
 from promscout.web.target_query import SORTS, TargetQuery
 from unit.web.agent_view import NOW_MS, Site
 from unit.web.page_text import EVIL, Page, page
@@ -123,7 +127,7 @@ async def test_a_target_has_a_page_with_its_last_scrape_its_labels_and_each_rule
     assert "Took 12.3 ms Samples 3" in shown.text
     assert "Format text/plain" in shown.text
     assert "pod none web-0 added" in shown.text
-    assert "__meta_pod web-0 none removed" in shown.text
+    assert "__meta_pod web-0 none meta" in shown.text
     assert "team blue blue kept" in shown.text
     assert "Rule 0 replace source_labels: [__meta_pod] target_label: pod 1 label changed" in shown.text
     assert "Rule 1 drop source_labels: [pod] regex: none does not match compared value web-0" in shown.text
@@ -261,3 +265,95 @@ async def test_the_durations_of_the_last_scrapes_are_drawn(site: Site) -> None:
     assert names == ["the last 2 scrapes took 12 ms to 12 ms, 1 failed"]
     dots = [a["class"] for tag, a in (await page(site, path)).tags if tag == "circle"]
     assert dots == ["up", "down"]
+
+
+async def test_a_very_long_value_is_shown_in_short(site: Site) -> None:
+    site.view.add_pool("web")
+    site.view.sync("web", "a", ["127.0.0.2:1"], __meta_manifest="x" * 100_000, team="y" * 501, zone="z" * 500)
+    shown = await page(site)
+    assert f"{'y' * 500}… (501 characters)" in shown.text
+    assert "z" * 500 in shown.text
+    (path,) = [link for link in shown.links() if link.startswith("/target?")]
+    assert f"{'x' * 500}… (100,000 characters)" in Page(await site.text(path)).text
+
+
+async def post(site: Site, path: str, **headers: str) -> tuple[int, str]:
+    async with site.client.post(path, headers=headers, allow_redirects=False) as response:
+        return response.status, response.headers.get("Location", "")
+
+
+async def test_the_next_body_can_be_asked_for_and_is_shown(site: Site) -> None:
+    path = await one_target(site)
+    (active,) = site.view.scrape.pools["web"].active.values()
+    captures, target = site.view.scrape.captures, active.loop.target
+    status, page_of_it = await post(site, path.replace("/target?", "/target/capture?"))
+    assert (status, "kept=1#samples" in page_of_it) == (303, True)
+    waiting = Page(await site.text(page_of_it.partition("#")[0]))
+    assert "The body of the next scrape, which is due in" in waiting.text
+    assert "temperature -1.5" in waiting.text
+    captures.take(target, Fetched(b"not { a body\nbut 1\n", "text/plain; x=y"), NOW_MS - 3000)
+    shown = Page(await site.text(page_of_it.partition("#")[0]))
+    assert "The body of the scrape 3 s ago , kept for ten minutes" in shown.text
+    assert "text/plain; x=y" in shown.text
+    assert "not { a body" in shown.text
+    raw = next(link for link in shown.links() if link.startswith("/target/exposition"))
+    assert await site.text(raw) == "not { a body\nbut 1\n"
+    assert "show the body that was kept 3 s ago" in Page(await site.text(path)).text
+    captures.forget(target)
+
+
+async def test_a_scrape_without_a_body_tells_why(site: Site) -> None:
+    path = await one_target(site)
+    (active,) = site.view.scrape.pools["web"].active.values()
+    await post(site, path.replace("/target?", "/target/capture?"))
+    site.view.scrape.captures.take(active.loop.target, FetchFailed(EVIL), NOW_MS - 3000)
+    text = await site.text(path)
+    assert f"The scrape 3 s ago brought no body: {EVIL}" in Page(text).text
+    assert "<script>" not in text
+    site.view.scrape.captures.forget(active.loop.target)
+
+
+async def test_no_other_site_can_ask_for_a_body(site: Site) -> None:
+    path = (await one_target(site)).replace("/target?", "/target/capture?")
+    for other in ("cross-site", "same-site"):
+        assert (await post(site, path, **{"Sec-Fetch-Site": other}))[0] == 403
+    assert not site.view.scrape.captures
+    assert (await post(site, "/target/capture?pool=nope"))[0] == 404
+    assert (await post(site, path, **{"Sec-Fetch-Site": "same-origin"}))[0] == 303
+
+
+async def test_too_many_bodies_are_not_waited_for(site: Site) -> None:
+    path = (await one_target(site)).replace("/target?", "/target/capture?")
+    site.view.sync("web", "b", [f"127.0.0.{place + 3}:1" for place in range(MAX_WANTED)])
+    for active in list(site.view.scrape.pools["web"].active.values())[1:]:
+        site.view.scrape.captures.want(active.loop.target)
+    assert (await post(site, path))[0] == 503
+
+
+def varint(number: int) -> bytes:
+    return bytes((number,)) if number < 128 else bytes((number & 127 | 128,)) + varint(number >> 7)
+
+
+async def test_a_body_of_protobuf_is_shown_as_text(site: Site) -> None:
+    family = MetricFamily(name=b"a_gauge", type=1)
+    family.metric.add(timestamp_ms=5).gauge.value = 1.5
+    family.metric[0].label.add(name=b"path", value=b'"/x"')
+    native = MetricFamily(name=b"seconds", type=4)
+    histogram = native.metric.add().histogram
+    histogram.sample_count, histogram.sample_sum, histogram.schema, histogram.zero_threshold = 2, 3.5, 1, 1e-128
+    histogram.positive_span.add(offset=0, length=1)
+    histogram.positive_delta.append(2)
+    parts = [one.SerializeToString() for one in (family, native)]
+    body = b"".join(varint(len(part)) + part for part in parts)
+    kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    text = body_text(body, kind).decode()
+    assert text == 'a_gauge{path="\\"/x\\""} 1.5 5\nseconds 2 # {native histogram, sum 3.5}\n'
+    assert body_text(b"\xff\xff", kind).startswith(b"# This protobuf cannot be read")
+    path = await one_target(site)
+    (active,) = site.view.scrape.pools["web"].active.values()
+    site.view.scrape.captures.want(active.loop.target)
+    site.view.scrape.captures.take(active.loop.target, Fetched(body, kind), NOW_MS)
+    shown = await page(site, f"{path}&kept=1")
+    assert 'a_gauge { path = ""/x"" } 1.5 at 5' in shown.text
+    assert "seconds {native histogram, sum 3.5} 2" in shown.text
+    site.view.scrape.captures.forget(active.loop.target)

@@ -80,6 +80,11 @@ class DNSDiscoverer:
         self._metrics = metrics
         self._groups: dict[str, TargetGroup] = {}
 
+    @property
+    def last_error(self) -> str:
+        """Why the last refresh failed; empty after one that did not."""
+        return self._refresher.last_error
+
     async def run(self, publish: Publish) -> None:
         """Publish groups until cancelled."""
         await self._refresher.run(self._refresh, publish)

@@ -62,6 +62,11 @@ class HTTPDiscoverer:
         self._etag = ""
         self._groups: tuple[TargetGroup, ...] = ()
 
+    @property
+    def last_error(self) -> str:
+        """Why the last refresh failed; empty after one that did not."""
+        return self._refresher.last_error
+
     async def run(self, publish: Publish) -> None:
         """Publish groups until cancelled."""
         async with HTTPClient(self._config.http_client_config(), user_agent=USER_AGENT) as client:
