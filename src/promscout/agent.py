@@ -72,7 +72,9 @@ class ConfigMetrics:
 
     def refused(self, problems: Iterable[Problem]) -> None:
         """A configuration was refused."""
-        self.status = msgspec.structs.replace(self.status, problems=tuple(map(str, problems)))
+        self.status = msgspec.structs.replace(
+            self.status, problems=tuple(map(str, problems)), refused_ms=self._clock.now_ms()
+        )
         self._successful.set(0)
 
 
@@ -157,6 +159,11 @@ class Agent:
     def ready(self) -> bool:
         """Whether the agent has started up and is not shutting down."""
         return self._ready.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the agent is shutting down."""
+        return self._stopping.is_set()
 
     async def wait_ready(self) -> None:
         """Wait until the agent has started up."""

@@ -116,7 +116,7 @@ async def wait_until_failed(url: str) -> None:
 @pytest.fixture
 async def pair(prometheus: Callable[..., Any]) -> AsyncIterator[Pair]:
     peer = await prometheus(CONFIG)
-    async with agent_view(SystemClock()) as view, serving(view, clock=SystemClock()) as server:
+    async with agent_view(SystemClock()) as view, serving(view) as server:
         fill(view)
         for url in (peer.url, server.url):
             await wait_until_failed(url)

@@ -98,7 +98,7 @@ async def pair(prometheus: Callable[..., Any]) -> AsyncIterator[Pair]:
         job = {"job_name": "j", "scrape_interval": "100ms", "scrape_timeout": "100ms"}
         peer = await prometheus({"scrape_configs": [job | {"static_configs": [{"targets": addresses}]}]})
         view = await stack.enter_async_context(agent_view(SystemClock()))
-        server = await stack.enter_async_context(serving(view, clock=SystemClock()))
+        server = await stack.enter_async_context(serving(view))
         view.scrape.apply_config(
             [
                 ScrapeConfig(

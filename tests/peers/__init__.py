@@ -5,7 +5,7 @@
 
 from peers.kubectl import Kubectl
 from peers.node_exporter import NodeExporter
-from peers.process import PeerError, PeerProcess, find_peers, free_loopback_port, running
+from peers.process import PeerError, PeerProcess, find_chromium, find_peers, free_loopback_port, running
 from peers.prometheus import Prometheus
 from peers.promtool import promtool_accepts, promtool_accepts_web_config, promtool_check
 from peers.strict_receiver import StrictReceiver
@@ -21,6 +21,7 @@ __all__ = [
     "StrictReceiver",
     "VMAgent",
     "VictoriaMetrics",
+    "find_chromium",
     "find_peers",
     "free_loopback_port",
     "promtool_accepts",

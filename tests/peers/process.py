@@ -24,6 +24,7 @@ import aiohttp
 import yaml
 
 PROGRAMS = ("prometheus", "promtool", "victoria-metrics", "vmagent", "prometheus-node-exporter", "kubectl")
+CHROMIUM = "chromium"
 START_LIMIT = 30.0  # seconds; a busy machine with two cores needs a few
 STOP_LIMIT = 10.0  # seconds between SIGTERM and SIGKILL
 ATTEMPTS = 3  # a port can be taken between finding it free and the peer's listening on it
@@ -44,12 +45,28 @@ def find_peers() -> Path:
     Raises:
         PeerError: a program is missing.
     """
-    checkout = Path(__file__).parents[2]
-    programs = Path(os.environ.get("PROMSCOUT_PEERS_DIR") or checkout / ".cache/peers") / "bin"
+    programs = _programs()
     missing = [name for name in PROGRAMS if not os.access(programs / name, os.X_OK)]
     if missing:
         raise PeerError(f"missing in {programs}: {', '.join(missing)}; run `make peers`")
     return programs
+
+
+def find_chromium() -> Path:
+    """Chromium, in the peers' directory.
+
+    Raises:
+        PeerError: it is missing.
+    """
+    program = _programs() / CHROMIUM
+    if not os.access(program, os.X_OK):
+        raise PeerError(f"missing: {program}; run `make browser`")
+    return program
+
+
+def _programs() -> Path:
+    checkout = Path(__file__).parents[2]
+    return Path(os.environ.get("PROMSCOUT_PEERS_DIR") or checkout / ".cache/peers") / "bin"
 
 
 def free_loopback_port() -> int:

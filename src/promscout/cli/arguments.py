@@ -11,6 +11,7 @@ from promscout.downstream.shards import MOST_SHARDS
 from promscout.errors import InvalidValueError
 from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
+from promscout.relabel.regex import Regex
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
@@ -50,6 +51,11 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":9090" asks for every address
+
+
+def regex(text: str) -> str:
+    """A regular expression, or nothing."""
+    return _checked(text, lambda: Regex.parse(text))
 
 
 def external_url(text: str) -> str:

@@ -14,6 +14,7 @@ from promscout.cli.arguments import (
     external_url,
     positive_duration,
     positive_number,
+    regex,
     route_prefix,
     shard_count,
     size,
@@ -166,11 +167,12 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
         "--web.enable-admin-api",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="open the endpoints below /api/v1/admin",
+        help="accepted, but an agent has no such endpoints (default: no)",
     )
     group.add_argument(
         "--web.cors.origin",
         metavar="REGEX",
+        type=regex,
         default="",
         help="origins whose pages may read the API, as a regular expression (default: none)",
     )

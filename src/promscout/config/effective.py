@@ -30,6 +30,11 @@ def effective(config: Config) -> str:
     return to_yaml(document)
 
 
+def effective_job(job: JobConfig, defaults: GlobalConfig) -> str:
+    """One job as YAML, with everything that it leaves to defaults and to ``global``; secrets as in ``effective``."""
+    return to_yaml(_job(job, defaults))
+
+
 def _job(job: JobConfig, defaults: GlobalConfig) -> dict[str, Any]:
     shown = _WRITER.struct(job.scrape, inherit(ScrapeConfig(job_name=job.name), defaults))
     last = {key: shown.pop(key) for key in _LAST if key in shown}

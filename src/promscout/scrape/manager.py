@@ -60,14 +60,14 @@ class ScrapeManager:
         return self._pools
 
     @property
-    def captures(self) -> Captures:
-        """Bodies that somebody asked to see."""
-        return self._context.captures
-
-    @property
     def metrics(self) -> ScrapeMetrics:
         """What all pools count."""
         return self._context.metrics
+
+    @property
+    def captures(self) -> Captures:
+        """Bodies that somebody asked to see."""
+        return self._context.captures
 
     def families(self) -> Iterator[Families]:
         """What each active target says about its metric families. Pools may change in between."""

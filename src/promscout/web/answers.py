@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -15,6 +16,8 @@ from isal import isal_zlib
 JSON: Final = "application/json"
 _GZIP_LEVEL: Final = 1  # labels repeat so much that more effort saves little
 _GZIP_FORMAT: Final = 31  # zlib's number for a gzip header and trailer
+_WORTH_GZIP: Final = 1200  # bytes: what is shorter fits into one packet anyway
+_AT_ONCE: Final = 1 << 18  # bytes that are compressed within a millisecond
 _ZERO: Final = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _STATUS: Final = {"bad_data": 400, "execution": 422, "internal": 500, "not_found": 404}
 """Error type → status. Source: prometheus v3.x web/api/v1/api.go getDefaultErrorCode."""
@@ -32,6 +35,35 @@ def failure(error_type: str, message: str) -> web.Response:
     """A failed answer with the status that belongs to ``error_type``."""
     body = msgspec.json.encode({"status": "error", "errorType": error_type, "error": message})
     return web.Response(body=body, content_type=JSON, status=_STATUS[error_type])
+
+
+async def shortened(request: web.Request, response: web.Response) -> web.Response:
+    """``response`` without what the client can do without.
+
+    A successful one gets an entity tag, and is a mere 304 where the client has it already; a long one is compressed
+    where the client can read it.
+    """
+    body = response.body
+    if response.status != 200 or not isinstance(body, bytes):
+        return response
+    tag = hashlib.blake2b(body, digest_size=12).hexdigest()
+    headers = response.headers
+    # Weak: the same for the compressed body and the other.
+    headers[hdrs.ETAG] = f'W/"{tag}"'
+    headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-cache")
+    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        kept = {name: headers[name] for name in (hdrs.ETAG, hdrs.VARY, hdrs.CACHE_CONTROL)}
+        return web.Response(status=304, headers=kept)
+    if len(body) >= _WORTH_GZIP and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        response.body = _gzip(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_gzip, body)
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return response
+
+
+def _gzip(body: bytes) -> bytes:
+    compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT)
+    return bytes(compressor.compress(body) + compressor.flush())
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Final
 
@@ -17,6 +17,8 @@ from promscout.web.view import OPTIONS, PREFIX, ROOT, VIEW
 from promscout.web.vitals import HealthCounts, health_counts
 
 HTML: Final = "text/html; charset=utf-8"
+_PIECE: Final = 1 << 16  # bytes of a page that are packed and sent at once
+
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 """Where the pages find out what time it is."""
 
@@ -72,21 +74,16 @@ RENDERER: Final = web.AppKey("RENDERER", Renderer)
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
     """The page that ``template`` makes of ``values``, of ``root``, ``path``, ``now_ms`` and ``frame``."""
     # All of it first: only then is it certain that there is a page.
-    parts = await _rendered(request, template, values)
-    return await stream(request, (part.encode() for part in parts), HTML)
+    body = (await rendered(request, template, **values)).encode()
+    return await stream(request, (body[start : start + _PIECE] for start in range(0, len(body), _PIECE)), HTML)
 
 
 async def rendered(request: web.Request, template: str, **values: object) -> str:
-    """The same as text."""
-    return "".join(await _rendered(request, template, values))
-
-
-async def _rendered(request: web.Request, template: str, values: Mapping[str, object]) -> list[str]:
-    """The page in parts, made in turns with whatever else is due."""
+    """The same as text, made in turns with whatever else is due."""
     frame = Frame.of(request)
     given = {"root": frame.root, "path": f"{frame.root}{frame.path}", "now_ms": frame.now_ms, **values}
     pieces = await request.app[RENDERER].render(template, frame=frame, **given)
-    return ["".join(batch) async for batch in in_turns(pieces)]
+    return "".join(["".join(batch) async for batch in in_turns(pieces, 10)])
 
 
 def prepare(app: web.Application, clock: Clock) -> None:

@@ -47,7 +47,7 @@ class Listener:
         self._beginning: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Accept until cancelled; leaves no handshake under way and closes the socket."""
+        """Accept until cancelled; leaves no handshake under way. The socket stays open."""
         self._socket.setblocking(False)
         try:
             while True:
@@ -56,7 +56,6 @@ class Listener:
             for task in self._beginning:
                 task.cancel()
             await asyncio.gather(*self._beginning, return_exceptions=True)
-            self._socket.close()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,24 @@ _TARGETS_PER_TURN: Final = 50  # some milliseconds of work
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
+class MetadataAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said about a metric family."""
+
+    type: str
+    unit: str
+    help: str
+
+
+class TargetMetadataAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a target says about a metric family, which is left out where it was asked for by name."""
+
+    target: dict[str, str]
+    metric: str = ""
+    type: str
+    help: str
+    unit: str
+
+
 class MetadataFilter(msgspec.Struct, frozen=True):
     """Which metadata are asked for. An empty metric is any; limits below zero are none.
 
@@ -78,7 +96,7 @@ def encode_target_metadata(scrape: ScrapeManager, wanted: MetadataFilter) -> Ite
     yield b"]}"
 
 
-async def metric_metadata(scrape: ScrapeManager, wanted: MetadataFilter) -> dict[str, list[dict[str, str]]]:
+async def metric_metadata(scrape: ScrapeManager, wanted: MetadataFilter) -> dict[str, list[MetadataAnswer]]:
     """Metric family → what targets say about it, each saying once. Others get their turn meanwhile."""
     found: dict[str, dict[MetricMetadata, None]] = {}
     for batch in _batches(scrape):
@@ -93,7 +111,9 @@ async def metric_metadata(scrape: ScrapeManager, wanted: MetadataFilter) -> dict
     names = sorted(found)
     if wanted.limit >= 0:
         names = names[: wanted.limit]
-    return {name: [{"type": _type(one), "unit": one.unit, "help": one.help} for one in found[name]] for name in names}
+    return {
+        name: [MetadataAnswer(type=_type(one), unit=one.unit, help=one.help) for one in found[name]] for name in names
+    }
 
 
 def _batches(scrape: ScrapeManager) -> Iterator[list[ScrapeLoop]]:
@@ -104,11 +124,14 @@ def _batches(scrape: ScrapeManager) -> Iterator[list[ScrapeLoop]]:
             yield [active.loop for active in targets[start : start + _TARGETS_PER_TURN] if active.places]
 
 
-def _entries(labels: LabelSet, metadata: Mapping[str, MetricMetadata], *, named: bool) -> Iterator[dict[str, object]]:
-    start: dict[str, object] = {"target": dict(labels)}
+def _entries(
+    labels: LabelSet, metadata: Mapping[str, MetricMetadata], *, named: bool
+) -> Iterator[TargetMetadataAnswer]:
+    target = dict(labels)
     for name, one in metadata.items():
-        metric = {"metric": name} if named else {}
-        yield start | metric | {"type": _type(one), "help": one.help, "unit": one.unit}
+        yield TargetMetadataAnswer(
+            target=target, metric=name if named else "", type=_type(one), help=one.help, unit=one.unit
+        )
 
 
 def _type(one: MetricMetadata) -> str:

@@ -41,6 +41,19 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     metadata: KindStatus
 
 
+class QueueAnswer(QueueStatus, frozen=True, kw_only=True, rename="camel"):
+    """A queue at one moment, and its state in a word."""
+
+    state: DeliveryState
+
+
+class RemoteWriteAnswer(RemoteWriteStatus, frozen=True, kw_only=True, rename="camel"):
+    """The data of ``/api/v1/status/remote_write``."""
+
+    queues: tuple[QueueAnswer, ...] = ()
+    totals: Totals
+
+
 def delivery_state(queue: QueueStatus) -> DeliveryState:
     """The state of one queue."""
     if queue.failing_for:
@@ -117,12 +130,11 @@ def totals(queues: Iterable[QueueStatus]) -> Totals:
     )
 
 
-def remote_write_answer(status: RemoteWriteStatus) -> dict[str, object]:
-    """The data of ``/api/v1/status/remote_write``: the status, the state of each queue, and ``totals``."""
-    answer: dict[str, object] = msgspec.to_builtins(status)
-    answer["queues"] = [msgspec.to_builtins(queue) | {"state": delivery_state(queue)} for queue in status.queues]
-    answer["totals"] = totals(status.queues)
-    return answer
+def remote_write_answer(status: RemoteWriteStatus) -> RemoteWriteAnswer:
+    """The status, the state of each queue, and the sums over all."""
+    queues = tuple(QueueAnswer(state=delivery_state(queue), **msgspec.structs.asdict(queue)) for queue in status.queues)
+    given = msgspec.structs.asdict(status) | {"queues": queues}
+    return RemoteWriteAnswer(totals=totals(status.queues), **given)
 
 
 def _sum_of_kind(statuses: Iterable[KindStatus]) -> KindStatus:

@@ -109,5 +109,8 @@ _ENVIRONMENT: Final = _environment()
 
 
 def render(template: str, **values: object) -> Iterator[str]:
-    """The page as HTML, in small pieces; every value is escaped, and one that is missing raises."""
+    """The page as HTML, in small pieces, each made when it is asked for.
+
+    Every value is escaped, and one that is missing raises.
+    """
     return _ENVIRONMENT.get_template(template).generate(values)

@@ -96,6 +96,8 @@ class WebServer:
 
         listener = Listener(sock, self._crowd, self._options.max_connections, self._setup, connect)
         self._listening = asyncio.create_task(listener.run(), name="web listener")
+        # Not by the listener: a task that is cancelled before its first turn runs nothing of it.
+        self._listening.add_done_callback(lambda _task: sock.close())
 
     async def stop(self) -> None:
         """Stop listening and close every connection. A second call does nothing."""
@@ -124,7 +126,7 @@ class WebServer:
             raise ListenError(f"cannot listen on {join_host_port(self._host, self._port)}: {reason}") from error
 
     def _app(self, access: Access, external: ExternalURL) -> web.Application:
-        app = web.Application(middlewares=[api.not_found_as_json], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[api.refusals], client_max_size=MAX_BODY)
         app[VIEW] = self._view
         app[EXTERNAL] = external
         app[OPTIONS] = self._options

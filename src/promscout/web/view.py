@@ -18,10 +18,11 @@ from promscout.write.remote import RemoteWriteManager
 
 
 class ConfigStatus(msgspec.Struct, frozen=True):
-    """Since when the configuration is in force, and what is wrong with one that was to come after it."""
+    """Since when the configuration is in force, and what is wrong with one that came after it, and since when."""
 
     loaded_ms: int
     problems: tuple[str, ...] = ()
+    refused_ms: int = 0
 
     @property
     def successful(self) -> bool:
@@ -55,6 +56,11 @@ class AgentView(Protocol):
     @property
     def ready(self) -> bool:
         """Whether the agent has started up and is not shutting down."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the agent is shutting down."""
         ...
 
     @property

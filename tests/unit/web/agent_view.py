@@ -60,6 +60,7 @@ class View:
     remote_write: RemoteWriteManager
     registry: CollectorRegistry
     ready: bool = True
+    stopping: bool = False
     config: Config = field(default_factory=lambda: Config(text="global: {}\n"))
     config_status: ConfigStatus = field(default_factory=lambda: ConfigStatus(NOW_MS))
     started_ms: int = NOW_MS
