@@ -233,3 +233,10 @@ async def test_an_interval_of_auto_reload_that_is_no_duration_is_refused(promsco
     outcome = await promscout("run", "--auto-reload=soon", "no.yml")
     assert outcome.code == 2
     assert "argument --auto-reload: " in outcome.err
+
+
+async def test_shards_of_files_without_a_directory_are_refused(promscout, write):
+    outcome = await promscout("run", write(GOOD), "--listen=127.0.0.1:0", "--file-sd-shards=2")
+    assert outcome.code == 2
+    assert is_a_message(outcome)
+    assert "--file-sd-dir" in outcome.err

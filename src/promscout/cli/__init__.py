@@ -160,6 +160,13 @@ def _add_downstream(commands: Commands) -> None:
         help="time between two looks (default: 15s for --url, Prometheus's own for --file-sd-dir)",
     )
     parser.add_argument(
+        "--http.config.file",
+        dest="http_config_file",
+        metavar="FILE",
+        type=Path,
+        help="HTTP client options for asking promscout at URL: basic_auth, authorization, tls_config and so on",
+    )
+    parser.add_argument(
         "--show-secrets",
         action="store_true",
         help="print secrets that stand in CONFIG itself (default: name them, and print nothing)",

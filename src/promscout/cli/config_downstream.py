@@ -8,14 +8,17 @@ from pathlib import Path
 from promscout.cli.outcome import CANNOT_RUN, FAILED, say, say_problem, say_warning
 from promscout.config import parse_config, read_source
 from promscout.downstream.scrape_configs import (
+    FILE_REFRESH_INTERVAL,
     REFRESH_INTERVAL,
     FileSource,
     HTTPSource,
     InlineSecretsError,
+    read_client,
     scrape_configs,
 )
 from promscout.downstream.shards import Shard
 from promscout.errors import ConfigError, ConfigUnreadable, InvalidValueError
+from promscout.httpclient.config import HTTPClientConfig
 from promscout.model.duration import Duration
 
 
@@ -27,18 +30,19 @@ def execute(
     shards: int,
     shard: int | None,
     refresh_interval: Duration | None,
+    http_config_file: Path | None,
     show_secrets: bool,
 ) -> int:
     """Print the configuration of a Prometheus that takes its targets from promscout; the exit code."""
     try:
         part = _shard(shard, shards)
-        source = _source(url, file_sd_dir, refresh_interval)
+        client = read_client(http_config_file) if http_config_file is not None else HTTPClientConfig()
+        source = _source(url, client, file_sd_dir, refresh_interval)
+        loaded = parse_config(read_source(str(config)), str(config), config.parent.absolute())
+        text = scrape_configs(loaded, source, part, show_secrets=show_secrets)
     except InvalidValueError as error:
         say(str(error))
         return CANNOT_RUN
-    try:
-        loaded = parse_config(read_source(str(config)), str(config), config.parent.absolute())
-        text = scrape_configs(loaded, source, part, show_secrets=show_secrets)
     except ConfigError as error:
         for problem in error.problems:
             say_problem(problem)
@@ -59,10 +63,12 @@ def _shard(index: int | None, count: int) -> Shard:
     return Shard(index or 0, count)
 
 
-def _source(url: str | None, directory: Path | None, interval: Duration | None) -> HTTPSource | FileSource:
+def _source(
+    url: str | None, client: HTTPClientConfig, directory: Path | None, interval: Duration | None
+) -> HTTPSource | FileSource:
     try:
         if directory is not None:
-            return FileSource(directory.absolute(), interval)
-        return HTTPSource((url or "").rstrip("/"), interval or REFRESH_INTERVAL)
+            return FileSource(directory.absolute(), interval or FILE_REFRESH_INTERVAL)
+        return HTTPSource((url or "").rstrip("/"), interval or REFRESH_INTERVAL, client)
     except InvalidValueError as error:
         raise InvalidValueError(f"{'--url' if directory is None else '--file-sd-dir'}: {error}") from None

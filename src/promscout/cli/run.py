@@ -23,6 +23,9 @@ from promscout.supervisor import Supervisor
 def execute(**given: object) -> int:
     """Run an agent until a signal ends it; the exit code."""
     options = RunOptions.of(given)
+    if options.file_sd_shards is not None and options.file_sd_dir is None:
+        say("--file-sd-shards needs --file-sd-dir")
+        return CANNOT_RUN
     configure_logs(LogLevel(options.log_level), LogFormat(options.log_format))
     # One series per counter, as Go's client has it, not another one with its time of creation.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated by its package

@@ -9,20 +9,30 @@ from urllib.parse import quote
 
 import msgspec
 
+from promscout.config import read_source
+from promscout.config.decode import Decoder
 from promscout.config.inherit import inherit
+from promscout.config.tree import parse_tree
 from promscout.config.values import Config, GlobalConfig
 from promscout.config.written import Writer, to_yaml
+from promscout.discovery.config import SDConfig
 from promscout.discovery.file.config import FileSDConfig
+from promscout.discovery.http.config import HTTPSDConfig
+from promscout.discovery.registry import section
 from promscout.downstream.defaults import restoring_rules
 from promscout.downstream.file_names import file_name
 from promscout.downstream.shards import Shard
-from promscout.errors import InvalidValueError, PromscoutError
-from promscout.httpclient.secret import Sensitive, split_http_url
+from promscout.errors import ConfigError, InvalidValueError, PromscoutError
+from promscout.httpclient.config import HTTPClientConfig
+from promscout.httpclient.secret import URL, Sensitive, split_http_url
 from promscout.model.duration import Duration
 from promscout.scrape.config import ScrapeConfig
 
 REFRESH_INTERVAL: Final = Duration(15)
 """Between two requests for a list, unless another one is asked for. Prometheus's own default is a minute."""
+
+FILE_REFRESH_INTERVAL: Final = FileSDConfig(files=("any.json",)).refresh_interval
+"""Prometheus's own: it notices by itself when a file changes."""
 
 
 class InlineSecretsError(PromscoutError):
@@ -34,10 +44,11 @@ class InlineSecretsError(PromscoutError):
 
 
 class HTTPSource(msgspec.Struct, frozen=True):
-    """Lists are asked for at ``url``, that of promscout without a slash at its end."""
+    """Lists are asked for at ``url``, that of promscout without a slash at its end, with the options of ``client``."""
 
     url: str
     refresh_interval: Duration = REFRESH_INTERVAL
+    client: HTTPClientConfig = HTTPClientConfig()
 
     def __post_init__(self) -> None:
         parts = split_http_url(self.url)
@@ -46,30 +57,46 @@ class HTTPSource(msgspec.Struct, frozen=True):
         if parts.query or parts.fragment or self.url.endswith("/"):
             raise InvalidValueError("it must end with the host, the port, or the path that everything begins with")
 
-    def section(self, job: str, shard: Shard) -> tuple[str, dict[str, Any]]:
-        """The key of the section with the lists of ``job``, and its item."""
+    def of(self, job: str, shard: Shard) -> HTTPSDConfig:
+        """What finds the targets of ``job``."""
         query = f"?shard={shard.index}&of={shard.count}" if shard.count > 1 else ""
-        url = f"{self.url}/sd/http/{quote(job, safe='')}{query}"
-        return "http_sd_configs", {"url": url, "refresh_interval": str(self.refresh_interval)}
+        url = URL.parse(f"{self.url}/sd/http/{quote(job, safe='')}{query}")
+        options = {name: getattr(self.client, name) for name in HTTPClientConfig.__struct_fields__}
+        return HTTPSDConfig(url=url, refresh_interval=self.refresh_interval, **options)
 
 
 class FileSource(msgspec.Struct, frozen=True):
     """Lists are files in ``directory``, which is absolute."""
 
     directory: Path
-    refresh_interval: Duration | None = None
+    refresh_interval: Duration = FILE_REFRESH_INTERVAL
 
     def __post_init__(self) -> None:
         FileSDConfig(files=(str(self.directory / file_name("job")),))
         if any(sign in str(self.directory) for sign in "*?[\\"):
             raise InvalidValueError("a pattern cannot be a directory")
 
-    def section(self, job: str, shard: Shard) -> tuple[str, dict[str, Any]]:
-        """The key of the section with the lists of ``job``, and its item."""
-        item: dict[str, Any] = {"files": [str(self.directory / file_name(job, shard if shard.count > 1 else None))]}
-        if self.refresh_interval is not None:
-            item["refresh_interval"] = str(self.refresh_interval)
-        return "file_sd_configs", item
+    def of(self, job: str, shard: Shard) -> FileSDConfig:
+        """What finds the targets of ``job``."""
+        name = file_name(job, shard if shard.count > 1 else None)
+        return FileSDConfig(files=(str(self.directory / name),), refresh_interval=self.refresh_interval)
+
+
+def read_client(file: Path) -> HTTPClientConfig:
+    """The HTTP client options that a YAML file has.
+
+    Raises:
+        ConfigError: it cannot be read, or has something else.
+    """
+    tree = parse_tree(read_source(str(file)), str(file))
+    if tree is None:
+        return HTTPClientConfig()
+    decoder = Decoder(str(file))
+    found = decoder.value(HTTPClientConfig, tree, "")
+    if decoder.problems:
+        raise ConfigError(tuple(decoder.problems))
+    client: HTTPClientConfig = found.with_directory(file.parent.absolute())
+    return client
 
 
 def scrape_configs(config: Config, source: HTTPSource | FileSource, shard: Shard, *, show_secrets: bool = False) -> str:
@@ -82,25 +109,24 @@ def scrape_configs(config: Config, source: HTTPSource | FileSource, shard: Shard
         InlineSecretsError: secrets would have to be printed, and ``show_secrets`` does not say so.
     """
     if not show_secrets:
-        places = tuple(place for job in config.jobs for place in _inline_secrets(job.scrape, f'job "{job.name}": '))
+        places = [place for job in config.jobs for place in _inline_secrets(job.scrape, f'job "{job.name}": ')]
+        if isinstance(source, HTTPSource):
+            places += _inline_secrets(source.client, "asking promscout: ")
         if places:
-            raise InlineSecretsError(places)
+            raise InlineSecretsError(tuple(places))
     writer = Writer(show=Sensitive.reveal, terse=True)
     document: dict[str, Any] = {}
     if written := writer.global_section(config.global_config):
         document["global"] = written
-    jobs = [_job(writer, job.scrape, config.global_config, source.section(job.name, shard)) for job in config.jobs]
+    jobs = [_job(writer, job.scrape, config.global_config, source.of(job.name, shard)) for job in config.jobs]
     return to_yaml(document | {"scrape_configs": jobs})
 
 
-def _job(
-    writer: Writer, config: ScrapeConfig, defaults: GlobalConfig, discovery: tuple[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _job(writer: Writer, config: ScrapeConfig, defaults: GlobalConfig, discovery: SDConfig) -> dict[str, Any]:
     shown = writer.struct(config, inherit(ScrapeConfig(job_name=config.job_name), defaults))
     shown.pop("relabel_configs", None)
     metric_rules = shown.pop("metric_relabel_configs", None)
-    key, item = discovery
-    job = {"job_name": config.job_name, **shown, key: [item]}
+    job = {"job_name": config.job_name, **shown, section(discovery.mechanism): [writer.value(discovery)]}
     if rules := [writer.value(rule) for rule in restoring_rules(config)]:
         job["relabel_configs"] = rules
     if metric_rules:

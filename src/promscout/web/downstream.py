@@ -72,7 +72,8 @@ async def listing(request: web.Request) -> web.StreamResponse:
     except NoSuchJobError as error:
         return _refused(service, job, 404, "not_found", str(error))
     except UnavailableError as error:
-        service.clients.note(client, Visit(service.clock.now_ms(), interval, 503))
+        if job in request.app[VIEW].scrape.pools:
+            service.clients.note(client, Visit(service.clock.now_ms(), interval, 503))
         return _refused(service, job, 503, "unavailable", str(error))
     compressed = accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
     tag = f'"{found.digest}-gzip"' if compressed else f'"{found.digest}"'

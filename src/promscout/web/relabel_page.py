@@ -18,6 +18,7 @@ from promscout.scrape.pool import ScrapePool
 from promscout.scrape.target import Target
 from promscout.scrape.threads import in_thread
 from promscout.web.discovered import Place, places
+from promscout.web.discovery_query import Fate
 from promscout.web.frame import page
 from promscout.web.label_text import label_text
 from promscout.web.playground import Mode, Play, Played, metric_labels, play
@@ -166,17 +167,22 @@ async def _labels_of(pool: ScrapePool, query: RelabelQuery) -> str:
 
 
 async def _find(pool: ScrapePool, query: RelabelQuery) -> Place | None:
+    """The target that ``query`` names; where it names none, or one that is gone, the first that is scraped, or any."""
     first: Place | None = None
+    named = bool(query.source or query.url)
     wanted = (query.provider, query.source, query.position)
     async for batch in in_turns(places(pool)):
         for place in batch:
             if query.url:
                 found = isinstance(place.built, Target) and place.built.url == query.url
             else:
-                found = not query.source or (*place.key, place.position) == wanted
+                found = (*place.key, place.position) == wanted
             if found:
                 return place
-        first = first or batch[0]
+            if first is None or (first.fate is not Fate.ACTIVE and place.fate is Fate.ACTIVE):
+                first = place
+        if not named and first is not None and first.fate is Fate.ACTIVE:
+            break
     return first
 
 

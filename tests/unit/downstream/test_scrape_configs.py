@@ -12,9 +12,9 @@ from golden.config_corpus import ENVIRONMENT, GOOD
 from promscout.config import parse_config, read_source
 from promscout.discovery.file.config import FileSDConfig
 from promscout.discovery.http.config import HTTPSDConfig
-from promscout.downstream.scrape_configs import FileSource, HTTPSource, InlineSecretsError, scrape_configs
+from promscout.downstream.scrape_configs import FileSource, HTTPSource, InlineSecretsError, read_client, scrape_configs
 from promscout.downstream.shards import Shard
-from promscout.errors import InvalidValueError
+from promscout.errors import ConfigError, InvalidValueError
 from promscout.model.duration import Duration
 
 HTTP = HTTPSource("http://127.0.0.1:9090")
@@ -61,6 +61,35 @@ def test_an_option_that_says_what_is_so_anyway_is_left_out():
             }
         ]
     }
+
+
+def test_options_for_asking_promscout_are_printed_and_their_secrets_when_asked_for(tmp_path):
+    file = tmp_path / "client.yml"
+    file.write_text("basic_auth: {username: u, password_file: p}\ntls_config: {ca_file: /ca}\n")
+    source = HTTPSource("https://127.0.0.1:9090", client=read_client(file))
+    (job,) = printed("scrape_configs: [{job_name: a}]", source)["scrape_configs"]
+    assert job["http_sd_configs"] == [
+        {
+            "url": "https://127.0.0.1:9090/sd/http/a",
+            "refresh_interval": "15s",
+            "basic_auth": {"username": "u", "password_file": f"{tmp_path}/p"},
+            "tls_config": {"ca_file": "/ca"},
+        }
+    ]
+    file.write_text("authorization: {credentials: s3cret}")
+    source = HTTPSource("https://127.0.0.1:9090", client=read_client(file))
+    with pytest.raises(InlineSecretsError) as refused:
+        printed("scrape_configs: [{job_name: a}]", source)
+    assert refused.value.places == ("asking promscout: authorization.credentials",)
+    assert "s3cret" in str(printed("scrape_configs: [{job_name: a}]", source, show_secrets=True))
+
+
+@pytest.mark.parametrize("text", ["basic_auth: {pasword: a}", "[]", "url: http://a", "a: b: c"])
+def test_a_file_with_other_options_is_refused(text, tmp_path):
+    file = tmp_path / "client.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        read_client(file)
 
 
 def test_files_are_named_in_the_same_way_as_they_are_written():

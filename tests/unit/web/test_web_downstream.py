@@ -85,6 +85,16 @@ async def test_a_label_that_was_taken_away_is_told_where_a_default_would_bring_i
     assert not {"job", "__param_x"} & group["labels"].keys()
 
 
+async def test_any_name_and_value_of_a_label_stays_what_it_is(site):
+    odd = {'A"b\\': 'a"\n\\', "100%": "%b%%", "ü": "<b>\x00\u2028", "z": "{}"}
+    site.view.add_pool("web")
+    site.view.sync("web", "a", ["127.0.0.1:1", "127.0.0.1:2"], **odd)
+    for raw in "01":
+        for group in await site.json("/sd/http/web", raw=raw):
+            assert odd.items() <= group["labels"].items()
+            assert "__address__" not in group["labels"]
+
+
 async def test_a_raw_list_has_everything_as_it_was_discovered(site):
     drop = RelabelConfig(source_labels=("__meta_drop",), regex=Regex.parse("(.+)"), action=Action.DROP)
     site.view.add_pool("web", relabel_configs=(drop,))
@@ -278,6 +288,18 @@ async def test_an_agent_that_starts_or_stops_tells_no_lists_and_no_jobs(site):
     for path in ("/sd/http/web", "/sd/http/nope"):
         status, body, _ = await refused(site, path)
         assert (status, body["errorType"]) == (503, "unavailable"), path
+    clients = (await site.data("/api/v1/status/downstream"))["clients"]
+    assert [(one["job"], one["lastStatus"]) for one in clients] == [("web", 503)]
+
+
+async def test_a_server_that_stops_gives_up_the_list_that_is_being_made(site):
+    site.view.add_pool("web")
+    site.view.scrape.pools["web"].put({("static/0", "b"): TargetGroup.of("b", [{"__address__": "127.0.0.1:2"}])})
+    asking = asyncio.create_task(site.text("/sd/http/web"))
+    await asyncio.sleep(0.5)
+    await site.server.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await asking
 
 
 async def test_a_list_is_made_when_a_large_change_is_complete_and_refused_when_it_takes_too_long(site):

@@ -30,9 +30,11 @@ async def post(site: Site, **form: str) -> Page:
         return Page(await response.text())
 
 
-async def test_the_page_begins_with_the_first_target_and_the_rules_of_its_job(site: Site) -> None:
+async def test_the_page_begins_with_the_first_target_that_is_scraped_and_the_rules_of_its_job(site: Site) -> None:
     site.view.add_pool("empty")
     await two_targets(site)
+    site.view.sync("web", "a", ["127.0.0.4:1"], app="db")
+    site.view.sync("web", "c", ["127.0.0.2:1"], app="web", __meta_zone="z")
     shown = await page(site, "/relabel")
     assert '__address__="127.0.0.2:1" __meta_zone="z"' in shown.text
     assert "- source_labels: [app] regex: web action: keep" in shown.text
