@@ -5,13 +5,13 @@ Addresses are loopback's, and nearly nothing is scraped: the interval is an hour
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import bcrypt
 import pytest
 import yaml
 
@@ -38,7 +38,7 @@ def labels(number):
     return {"app": f"app-{number % 7}"} | ({"team": "ü & <b>"} if number % 2 else {})
 
 
-def configuration(cluster):
+def configuration(api_server):
     """Rules that change every kind of label that makes a target what it is, and take some away."""
     label = "__meta_kubernetes_pod_label_{}".format
     return {
@@ -47,7 +47,7 @@ def configuration(cluster):
             {
                 "job_name": "pods",
                 "params": {"module": ["one", "two"]},
-                "kubernetes_sd_configs": [{"role": "pod", "api_server": cluster.url}],
+                "kubernetes_sd_configs": [{"role": "pod", "api_server": api_server}],
                 "relabel_configs": [
                     {"action": "drop", "source_labels": [label("app")], "regex": "app-6"},
                     {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
@@ -83,8 +83,7 @@ async def printed(config, directory, *options):
     file = directory / "of-promscout.yml"
     file.write_text(yaml.safe_dump(config))
     command = [str(Path(sys.executable).parent / "promscout"), "config", "downstream", str(file), *options]
-    own = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-    outcome = await run_program(command, directory, env=own)
+    outcome = await run_program(command, directory)
     assert (outcome.code, outcome.err) == (0, "")
     return outcome.out
 
@@ -130,7 +129,7 @@ async def world(prometheus, directory):
     async with SimCluster() as cluster:
         for number in range(STEADY):
             cluster.store.add(steady(number))
-        config, files = configuration(cluster), directory / "sd"
+        config, files = configuration(cluster.url), directory / "sd"
         async with Promscout(directory, config, f"--file-sd-dir={files}") as promscout:
             url = f"--url={promscout.url}"
             texts = [
@@ -211,6 +210,38 @@ async def test_a_restart_of_promscout_without_an_api_server_takes_no_target_away
         faults.unavailable = False
         after = await all_of_it.agree("all have the targets after the API server is back")
         assert sum((first - after).values()) == 1
+
+
+async def test_a_server_with_the_password_has_the_targets_and_keeps_them_when_it_is_refused(prometheus, tmp_path):
+    config = configuration(None) | {"scrape_configs": configuration(None)["scrape_configs"][1:]}
+    rules, password, client = (tmp_path / name for name in ("web.yml", "password", "client.yml"))
+    rules.write_text(yaml.safe_dump({"basic_auth_users": {"reader": hashed("right")}}))
+    password.write_text("right")
+    client.write_text("basic_auth: {username: reader, password_file: password}")
+    async with Secured(tmp_path, config, f"--web.config.file={rules}") as promscout:
+        options = (f"--url={promscout.url}", f"--http.config.file={client}", "--refresh-interval=1s")
+        reader = await prometheus(await printed(config, tmp_path, *options))
+        found = await reader.wait_for_targets(19, seconds=AGREED)
+        failures = "prometheus_sd_http_failures_total"
+        password.write_text("wrong")
+        await until(lambda: _counts(reader, failures, 3), AGREED, "it is refused")
+        assert told((await reader.targets())["activeTargets"]) == told(found["activeTargets"])
+
+
+class Secured(Promscout):
+    """Is ready when it asks for the password."""
+
+    async def request(self, method, path, **options):
+        return await super().request(method, path, headers={"Authorization": "Basic cmVhZGVyOnJpZ2h0"}, **options)
+
+
+def hashed(password):
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+
+
+async def _counts(peer, metric, at_least):
+    lines = (await peer.request("GET", "/metrics")).splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(metric)) >= at_least
 
 
 async def _more(all_of_it, number):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN_LIMIT = 60.0  # seconds
+_PASSED_ON = ("PATH", "PYTHONPATH")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ async def run_program(
     arguments: Sequence[str], directory: Path, *, stdin: str = "", env: Mapping[str, str] | None = None
 ) -> Outcome:
     """Runs a program to its end, in a thread, in ``directory`` as its home; it is killed after ``RUN_LIMIT``."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "TZ": "UTC", **(env or {})}
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = {**passed_on, "HOME": str(directory), "TZ": "UTC", **(env or {})}
 
     def run() -> Outcome:
         done = subprocess.run(

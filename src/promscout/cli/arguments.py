@@ -11,7 +11,6 @@ from promscout.downstream.shards import MOST_SHARDS
 from promscout.errors import InvalidValueError
 from promscout.model.byte_size import ByteSize
 from promscout.model.duration import Duration
-from promscout.relabel.regex import Regex
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
@@ -55,6 +54,8 @@ def address(text: str) -> tuple[str, int]:
 
 def regex(text: str) -> str:
     """A regular expression, or nothing."""
+    from promscout.relabel.regex import Regex  # noqa: PLC0415 - for those who give one
+
     return _checked(text, lambda: Regex.parse(text))
 
 

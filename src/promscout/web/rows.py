@@ -20,6 +20,7 @@ from promscout.scrape.report import Report
 from promscout.web.duration_plot import Bars, draw_bars
 from promscout.web.external import ExternalURL
 from promscout.web.paging import Page, Paging
+from promscout.web.problem import problem
 from promscout.web.target_list import health
 from promscout.web.target_query import DROPPED, TargetQuery, url_of
 from promscout.web.turns import in_turns
@@ -229,12 +230,6 @@ def _dropped(pool: ScrapePool) -> Iterator[_Dropped]:
         if one is None
     )
     return islice(found, pool.config.keep_dropped_targets or None)
-
-
-def problem(active: ActiveTarget) -> str:
-    """The last error of a target without what only this target has in it: targets with the same trouble are alike."""
-    last = active.loop.last
-    return last.error.removeprefix(f"{active.loop.target.url}: ") if last is not None else ""
 
 
 def names_object(name: str) -> bool:

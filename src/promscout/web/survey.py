@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
-from urllib.parse import urlencode
 
 import msgspec
 
 from promscout.scrape.manager import ScrapeManager
 from promscout.scrape.pool import ActiveTarget, ScrapePool
 from promscout.scrape.report import Report
+from promscout.web.problem import problem
+from promscout.web.target_query import TargetQuery
 
 _TURN: Final = 1000  # targets looked at before others get their turn: about a millisecond
 _KINDS: Final = 1000  # different errors of a job that are told apart
-_ADDRESS: Final = "…"  # in place of the target's own
+_OTHERS: Final = "other errors"
 _RESTS: Final = 20  # how many times the length of a look its result is used
 
 
@@ -57,9 +58,8 @@ class Trouble(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """The page with just these targets, as far as words can find them."""
-        words = [word for word in self.error.split() if '"' not in word and _ADDRESS not in word]
-        return f"/targets?{urlencode({'pool': self.job, 'health': 'down', 'q': ' '.join(words)[:200]})}"
+        """The page with just these targets."""
+        return TargetQuery(pool=self.job, health="down", error="" if self.error == _OTHERS else self.error).url()
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -134,17 +134,10 @@ class _Look:
             self.health["up"] += 1
             return
         self.health["down"] += 1
-        error = _without_target(last.error, loop.target.url)
+        error = problem(active)
         if self.failed is None or last.start_ms > self.failed.start_ms:
             self.failed, self.error = last, error
-        self.errors[error if error in self.errors or len(self.errors) < _KINDS else "other errors"] += 1
-
-
-def _without_target(error: str, url: str) -> str:
-    """What is wrong, in the same words for every target."""
-    address = url.partition("://")[2].partition("/")[0]
-    error = error.removeprefix(f"{url}: ")
-    return error.replace(address, _ADDRESS) if address else error
+        self.errors[error if error in self.errors or len(self.errors) < _KINDS else _OTHERS] += 1
 
 
 async def _look_at(pool: ScrapePool) -> tuple[JobRow, Counter[str]]:

@@ -12,7 +12,8 @@ from promscout.scrape.report import Report
 from promscout.web.duration_plot import DurationPlot, draw_plot
 from promscout.web.external import ExternalURL
 from promscout.web.label_changes import LabelChange, ShownStep, label_changes, shown_steps
-from promscout.web.rows import href, identity, problem
+from promscout.web.problem import problem
+from promscout.web.rows import href, identity
 from promscout.web.target_list import health
 from promscout.web.target_query import url_of
 from promscout.web.turns import in_turns

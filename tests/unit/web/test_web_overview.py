@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
 from promscout.discovery.kubernetes.status import WatchState, WatchStatus
 from promscout.scrape.report import Report
+from promscout.store.status import StoreStatus
 from promscout.web import ConfigStatus, overview
-from promscout.web.overview import SAMPLER, TROUBLES_SHOWN, Notice, Trends, delivery_notices, notices
+from promscout.web.notices import (
+    TROUBLES_SHOWN,
+    Notice,
+    delivery_notices,
+    discovery_notices,
+    store_notices,
+    target_notices,
+)
+from promscout.web.overview import SAMPLER, Trends
+from promscout.web.providers import ProviderRow, ProviderState
 from promscout.web.rendering import rate
 from promscout.web.survey import Survey, Surveyor, Trouble, survey
 from promscout.web.vitals import Vital
@@ -47,7 +59,7 @@ async def test_targets_that_fail_for_the_same_reason_are_one_notice_with_a_link_
     await two_jobs(site)
     shown = await page(site, "/")
     assert "2 \N{MULTIPLICATION SIGN} cannot connect to …: refused in job a" in shown.text
-    (link,) = [link for link in shown.links() if "q=cannot" in link]
+    (link,) = [link for link in shown.links() if "error=cannot" in link]
     assert (await page(site, link)).endpoints() == ["http://127.0.0.2:1/metrics", "http://127.0.0.3:1/metrics"]
 
 
@@ -123,31 +135,61 @@ def watch(state: WatchState, error: str = "", jobs: tuple[str, ...] = ("pods",),
     )
 
 
-def test_discovery_that_fails_comes_first_and_what_is_missing_last():
-    many = tuple(Trouble("j", f"error {number}", 50 - number) for number in range(TROUBLES_SHOWN + 2))
-    failing = watch(WatchState.FAILING, "no answer")
-    lacking = watch(WatchState.FORBIDDEN, "not allowed", (), ("pods",))
-    titles = [(one.severity, one.title) for one in notices(Survey((), many), [("http/0", "web")], (failing, lacking))]
-    assert titles[0] == ("down", "Watching nodes fails")
-    assert titles[1] == ("down", "50 \N{MULTIPLICATION SIGN} error 0")
-    assert titles[1 + TROUBLES_SHOWN] == ("down", f"{42 + 41} more targets are down")
-    assert titles[-2:] == [("unknown", "Targets lack the labels of nodes"), ("unknown", "Discovery is under way")]
+def provider(name: str, state: ProviderState, error: str = "") -> ProviderRow:
+    return ProviderRow(name, name.partition("/")[0], "", state, ("web",), 0, 0, None, error)
 
 
-def test_every_receiver_in_difficulties_is_a_notice():
-    status = RemoteWriteStatus(
-        queues=(
-            queue_status(name="ok", attempted=1),
-            queue_status(name="gone", failing_for=3.0, last_error="no answer"),
-            queue_status(name="strict", last_error="status 400"),
-            queue_status(name="slow", oldest_pending_age=1000.0, pending_samples=1234),
-        )
+def test_what_discovery_lacks_is_told_once() -> None:
+    watches = (watch(WatchState.FAILING, "no answer"), watch(WatchState.FORBIDDEN, "not allowed", (), ("pods",)))
+    providers = (
+        provider("kubernetes/0", ProviderState.FAILING, "no answer"),
+        provider("http/1", ProviderState.FAILING, "status 500"),
+        provider("file/2", ProviderState.WAITING),
+        provider("static/3", ProviderState.SYNCED),
     )
-    assert list(delivery_notices(status)) == [
-        Notice("down", "Receiver gone cannot be reached", "no answer", "/remote-write"),
-        Notice("down", "Receiver strict rejects samples", "status 400", "/remote-write"),
-        Notice("unknown", "Receiver slow is behind", "1,234 samples wait", "/remote-write"),
+    assert [(one.title, one.is_bad) for one in discovery_notices(providers, watches)] == [
+        ("Watching nodes fails", True),
+        ("Targets lack the labels of nodes", False),
+        ("Discovery by http/1 fails", True),
+        ("Discovery is under way", False),
     ]
+
+
+def test_only_the_most_frequent_errors_are_told_one_by_one() -> None:
+    many = tuple(Trouble("j", f"error {number}", 50 - number) for number in range(TROUBLES_SHOWN + 2))
+    told = list(target_notices(Survey((), many)))
+    assert told[0] == Notice("50 \N{MULTIPLICATION SIGN} error 0", "in job j", many[0].url)
+    assert told[-1] == Notice("83 more targets are down", "with 2 other errors", "/targets?health=down")
+    assert len(told) == TROUBLES_SHOWN + 1
+
+
+def test_every_receiver_in_difficulties_is_a_notice() -> None:
+    queues = (
+        queue_status(name="ok", attempted=1),
+        queue_status(name="gone", failing_for=3.0, last_error="no answer"),
+        queue_status(name="strict", last_error="status 400"),
+        queue_status(name="slow", oldest_pending_age=1000.0, pending_samples=1234),
+    )
+    assert list(delivery_notices(queues)) == [
+        Notice("Receiver gone cannot be reached", "no answer", "/remote-write"),
+        Notice("Receiver strict rejects samples", "status 400", "/remote-write"),
+        Notice("Receiver slow is behind", "1,234 samples wait", "/remote-write", is_bad=False),
+    ]
+
+
+def test_a_store_that_cannot_be_written_is_a_notice() -> None:
+    assert list(store_notices(None)) == list(store_notices(StoreStatus(path=Path("/d"), active=True))) == []
+    (told,) = store_notices(StoreStatus(path=Path("/d"), active=True, error="disk full"))
+    assert told == Notice("The local store cannot be written", "disk full", "/graph")
+
+
+async def test_what_fails_comes_before_what_is_not_yet_as_it_should_be(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_jobs(site)
+    monkeypatch.setattr(overview, "provider_rows", lambda *_: [provider("file/2", ProviderState.WAITING)])
+    text = (await page(site, "/")).text
+    assert text.index("cannot connect to") < text.index("Discovery is under way file/2")
 
 
 async def test_watches_and_receivers_are_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
