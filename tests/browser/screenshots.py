@@ -89,19 +89,17 @@ async def _all_scraped(agent: Promscout) -> bool:
 
 async def _pictures(agent: Promscout) -> list[tuple[str, str, Literal["light", "dark"]]]:
     target = next(one for one in await agent.active("pods") if one["labels"].get("app") == "recommendations")
-    query = {"pool": "pods", "url": target["scrapeUrl"]}
+    chosen = {"pool": "pods", "url": target["scrapeUrl"]}
+    tried = {"job": "pods", "url": target["scrapeUrl"], "rules": _RULES}
+    plotted = {"match": 'process_resident_memory_bytes{namespace="payments"}', "range": "15m"}
     return [
         ("overview-light", "/", "light"),
         ("overview-dark", "/", "dark"),
         ("targets", "/targets", "dark"),
-        ("target", f"/target?{urlencode(query)}", "light"),
+        ("target", f"/target?{urlencode(chosen)}", "light"),
         ("discovery", "/discovery?job=pods&state=dropped", "light"),
-        ("relabel", f"/relabel?{urlencode({'job': 'pods', 'url': target['scrapeUrl'], 'rules': _RULES})}", "dark"),
-        (
-            "graph",
-            f"/graph?{urlencode({'match': 'process_resident_memory_bytes{namespace="payments"}', 'range': '15m'})}",
-            "light",
-        ),
+        ("relabel", f"/relabel?{urlencode(tried)}", "dark"),
+        ("graph", f"/graph?{urlencode(plotted)}", "light"),
     ]
 
 
