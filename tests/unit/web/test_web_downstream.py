@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from promscout.discovery.manager import DiscoveryManager
+from promscout.discovery.manager import HANDOVER_SECONDS, DiscoveryManager
 from promscout.discovery.metrics import DiscoveryMetrics
 from promscout.downstream import clients as client_table
 from promscout.downstream.shards import MOST_SHARDS
@@ -260,6 +260,22 @@ async def test_there_is_no_list_before_every_provider_has_found_out_what_there_i
     scripted.publish["b"]([])
     await asyncio.sleep(1)
     assert listed(await site.json("/sd/http/web")) == ["127.0.0.1:1"]
+
+
+async def test_there_is_no_list_while_a_new_way_to_discover_has_found_out_nothing(site, scripted):
+    site.view.add_pool("web")
+    site.view.discovery.apply_config({"web": [A]})
+    await asyncio.sleep(1)
+    scripted.publish["a"]([TargetGroup.of("s", [{"__address__": "127.0.0.1:1"}])])
+    await asyncio.sleep(1)
+    assert await status_of(site) == 200
+    site.view.discovery.apply_config({"web": [B]})
+    for passed in (1, HANDOVER_SECONDS):
+        await asyncio.sleep(passed)
+        assert await status_of(site) == 503
+    scripted.publish["b"]([TargetGroup.of("s", [{"__address__": "127.0.0.1:2"}])])
+    await asyncio.sleep(1)
+    assert listed(await site.json("/sd/http/web")) == ["127.0.0.1:2"]
 
 
 async def test_there_is_no_list_of_what_was_found_and_has_not_come_to_the_pool_yet(site):

@@ -59,6 +59,8 @@ def shown(data: dict[str, Any]) -> tuple[str, str]:
         ('match[]={team="red"}&match={team="blue"}', ("1234", ""), (4, 0)),
         ('match={team=~"(?i)red",drop=""}', ("123", ""), (3, 0)),
         ('match={__meta_zone!=""}', ("", "56"), (0, 2)),
+        ('match={__scheme__="http"}&state=active', ("", ""), (0, 0)),
+        ('match={__scheme__="",zzz=""}&state=active', ("1234", ""), (4, 0)),
         ('match={job="b"}&limit=2', ("4", "5"), (1, 2)),
         ("search=team%3Dred", ("123", "56"), (3, 2)),
         ("q=RED+127.0.0.2", ("2", ""), (1, 0)),
