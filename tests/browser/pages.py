@@ -37,6 +37,7 @@ def _url(path: str, **parameters: str) -> str:
 
 _JOB = f"hostile {payloads.IMAGE}"
 _TARGET = "/target?" + urlencode({"pool": _JOB, "url": "SCENE/t/"}).replace("SCENE", "{scene}")
+_LABELS = "\n".join(f"name_{at}: {text!r}" for at, text in enumerate(payloads.ALL))
 _RULES = """
 - source_labels: [__address__]
   target_label: seen
@@ -70,12 +71,13 @@ PAGES = (
     Shown("relabel-of-job", _url("/relabel", job=_JOB), shows=(_JOB,)),
     Shown(
         "relabel-tried",
-        _url(
-            "/relabel", labels="\n".join(f"name_{at}: {text!r}" for at, text in enumerate(payloads.ALL)), rules=_RULES
-        ),
+        _url("/relabel", labels=_LABELS, rules=_RULES),
+        shows=(payloads.TEMPLATE, payloads.COMMENT),
     ),
     Shown(
-        "relabel-refused", _url("/relabel", labels=payloads.IMAGE, rules=payloads.ENDINGS), shows=(payloads.ENDINGS,)
+        "relabel-refused",
+        _url("/relabel", labels=payloads.IMAGE, rules=payloads.ENDINGS),
+        shows=(payloads.ENDINGS, payloads.IMAGE),
     ),
     Shown("graph", _url("/graph", match="work_total", range="15m"), "storing", shows=payloads.ALL),
     Shown("graph-empty", "/graph", "storing"),

@@ -1,4 +1,4 @@
-"""Pages that follow what happens, without taking anything away from their reader; and the theme that the reader chose."""
+"""Pages follow what happens and take nothing away from their reader; and the theme that the reader chose."""
 
 from __future__ import annotations
 
