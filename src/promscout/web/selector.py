@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final, Self
 
 import msgspec
@@ -56,7 +57,11 @@ class Selector(msgspec.Struct, frozen=True):
     def accepts(self, labels: LabelSet) -> bool:
         """Whether a series with these labels is selected."""
         values = dict(labels)
-        return all(matcher.accepts(values.get(matcher.name, "")) for matcher in self.matchers)
+        return self.accepts_values(lambda name: values.get(name, ""))
+
+    def accepts_values(self, value_of: Callable[[str], str]) -> bool:
+        """Whether a series is selected; ``value_of`` gives the value of a label, empty where there is none."""
+        return all(matcher.accepts(value_of(matcher.name)) for matcher in self.matchers)
 
 
 class _Parser:

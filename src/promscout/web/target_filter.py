@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, Self
 
 import msgspec
 from multidict import MultiMapping
 
 from promscout.errors import InvalidValueError
-from promscout.model.labels import LabelSet
+from promscout.model.labels import RESERVED_PREFIX, LabelSet
 from promscout.scrape.pool import ActiveTarget
+from promscout.scrape.target import Target
 from promscout.web.search import Search
 from promscout.web.selector import Selector
 
@@ -66,25 +69,29 @@ class TargetFilter(msgspec.Struct, frozen=True):
             paged=any(name in _OURS for name, _ in given),
         )
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether no target needs to be looked at to know whether it is asked for, unless for its health."""
+        return not self.selectors and not self.search
+
     def accepts_active(self, active: ActiveTarget, health: str) -> bool:
         """Whether an active target of the pools that are asked for is asked for itself."""
         if self.healths and health not in self.healths:
             return False
-        return self._selects(active.loop.target.labels) and self.search.finds_active(active)
-
-    @property
-    def takes_all_dropped(self) -> bool:
-        """Whether no dropped target needs to be looked at to know whether it is asked for."""
-        return not self.selectors and not self.search
+        if self.takes_all:
+            return True
+        target = active.loop.target
+        return self._selects(partial(_label, target)) and self.search.finds_active(active)
 
     def accepts_dropped(self, discovered: LabelSet) -> bool:
         """Whether a dropped target of the pools that are asked for is asked for itself."""
-        return self._selects(discovered) and (
+        labels = dict(discovered)
+        return self._selects(lambda name: labels.get(name, "")) and (
             not self.search or self.search.finds("\n".join([f"{name}={value}" for name, value in discovered]))
         )
 
-    def _selects(self, labels: LabelSet) -> bool:
-        return not self.selectors or any(selector.accepts(labels) for selector in self.selectors)
+    def _selects(self, value_of: Callable[[str], str]) -> bool:
+        return not self.selectors or any(selector.accepts_values(value_of) for selector in self.selectors)
 
 
 class Window:
@@ -95,11 +102,25 @@ class Window:
         self._start = wanted.offset
         self._stop = wanted.offset + wanted.limit if wanted.limit else None
 
+    @property
+    def is_past(self) -> bool:
+        """Whether nothing more is to be shown, whatever is found."""
+        return self._stop is not None and self.found >= self._stop
+
     def takes(self) -> bool:
         """Count one more; whether it is to be shown."""
         position = self.found
         self.found += 1
         return position >= self._start and (self._stop is None or position < self._stop)
+
+
+def _label(target: Target, name: str) -> str:
+    """A label that samples carry, empty where the target has none: found faster than all labels are listed."""
+    names = target.names
+    place = bisect_left(names, name)
+    if place == len(names) or names[place] != name or name.startswith(RESERVED_PREFIX):
+        return ""
+    return target.values[place]
 
 
 def _selectors(given: Iterable[tuple[str, str]]) -> Iterator[Selector]:

@@ -187,3 +187,23 @@ async def test_refusals_have_no_tag(site: Site) -> None:
     async with site.client.get("/api/v1/metadata?limit=x", headers={"If-None-Match": "*"}) as response:
         assert response.status == 400
         assert "ETag" not in response.headers
+
+
+async def test_refusals_and_origins_are_the_same_below_a_prefix() -> None:
+    async with (
+        agent_view() as view,
+        serving(view, route_prefix="/scout", cors_origin=".*") as server,
+        aiohttp.ClientSession(headers={"Origin": "http://a.example"}) as client,
+    ):
+        assert server.url.endswith("/scout")
+        for method, path, status in (
+            ("GET", "/api/v1/nope", 404),
+            ("OPTIONS", "/api/v1/nope", 204),
+            ("DELETE", "/api/v1/targets", 405),
+            ("GET", "/api/v1/targets", 200),
+        ):
+            async with client.request(method, server.url + path) as response:
+                assert response.status == status
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
+                if status == 404:
+                    assert (await response.json())["errorType"] == "not_found"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp import web
 from promscout.web import api
 from promscout.web.described import OPERATIONS
 from promscout.web.endpoints import Operation
-from unit.web.agent_view import Site
+from unit.web.agent_view import Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time
 
@@ -78,3 +79,16 @@ async def test_the_document_names_the_program_and_where_it_is(site: Site) -> Non
     found = await document(site)
     assert found["info"]["title"] == "promscout"
     assert found["servers"] == [{"url": "/"}]
+
+
+async def test_below_a_prefix_the_document_says_where_everything_is() -> None:
+    async with (
+        agent_view() as view,
+        serving(view, route_prefix="/scout", external_url="http://127.0.0.1/outside") as server,
+        aiohttp.ClientSession() as client,
+        client.get(f"{server.url}/api/v1/openapi.json") as response,
+    ):
+        found = await response.json()
+    assert found["servers"] == [{"url": "/outside"}]
+    assert "/api/v1/targets" in found["paths"]
+    assert "/-/healthy" in found["paths"]
