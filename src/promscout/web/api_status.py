@@ -17,16 +17,21 @@ from aiohttp.typedefs import Handler
 from promscout import __version__
 from promscout.discovery.kubernetes.status import Degradation, WatchStatus, degradations, watch_statuses
 from promscout.discovery.registry import built_in_sections
+from promscout.errors import InvalidValueError
 from promscout.httpclient.secret import URL
 from promscout.model.clock import rfc3339
+from promscout.relabel.regex import Regex
 from promscout.web.answers import success
 from promscout.web.api_targets import YAMLAnswer
-from promscout.web.endpoints import Endpoint
+from promscout.web.endpoints import Endpoint, Parameter
 from promscout.web.frame import CLOCK
 from promscout.web.options import WebOptions
 from promscout.web.receivers import RemoteWriteAnswer, remote_write_answer
+from promscout.web.self_metrics import FamilyAnswer, families
 from promscout.web.target_list import Time
 from promscout.web.view import OPTIONS, VIEW, AgentView
+
+_FAMILIES_PER_TURN: Final = 20
 
 _NO_LIMIT: Final = (1 << 63) - 1  # what Go says where memory is not limited
 
@@ -166,6 +171,22 @@ async def notifications(request: web.Request) -> web.Response:
     return success(list(_notifications(request.app[VIEW], request.app[CLOCK].now_ms())))
 
 
+async def self_metrics(request: web.Request) -> web.Response:
+    """The agent's own metrics. Source: prometheus v3.x web/api/v1/api.go selfMetrics."""
+    pattern = request.query.get("metric_name_pattern", "")
+    try:
+        wanted = Regex.parse(pattern) if pattern else None
+    except InvalidValueError as error:
+        raise InvalidValueError(f"invalid metric_name_pattern: {error}") from error
+    found = []
+    for number, family in enumerate(families(request.app[VIEW].registry.collect()), 1):
+        if wanted is None or wanted.match(family.name) is not None:
+            found.append(family)
+        if number % _FAMILIES_PER_TURN == 0:
+            await asyncio.sleep(0)
+    return success(found)
+
+
 async def watches(request: web.Request) -> web.Response:
     """The watches of Kubernetes discovery, who shares them, and the labels that jobs do without."""
     statuses = watch_statuses(request.app[VIEW].discovery.providers)
@@ -255,6 +276,17 @@ ENDPOINTS: Final = (
     ),
     _status("status/watches", watches, "The watches of Kubernetes discovery", WatchesAnswer, always=True),
     _status("status/remote_write", remote_write, "The queues of all receivers", RemoteWriteAnswer, always=True),
+    Endpoint(
+        path="/api/v1/status/self_metrics",
+        handler=self_metrics,
+        summary="The agent's own metrics, as JSON",
+        group="status",
+        parameters=(
+            Parameter(name="metric_name_pattern", summary="A regular expression for names.", example="promscout_.*"),
+        ),
+        answer=list[FamilyAnswer],
+        errors=(400,),
+    ),
     _status("features", features, "What of Prometheus's features there is", dict[str, dict[str, bool]]),
     _status("notifications", notifications, "What the user should know", list[NotificationAnswer], always=True),
     Endpoint(
