@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers browser bench-discovery bench-relabel bench-scrape bench-delivery bench-drain bench-store bench-web clean
+.PHONY: help install demo test unit fuzz fuzz-protobuf lint peers browser screenshots bench-discovery bench-relabel bench-scrape bench-delivery bench-drain bench-store bench-web clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ peers:  ## Prometheus, VictoriaMetrics, node_exporter and kubectl, unpacked into
 
 browser:  ## Chromium for the browser tests, unpacked into .cache/peers (no root)
 	@scripts/fetch-browser
+
+screenshots: $(VENV)/.dev browser  ## the pictures of the documentation, of a demo that runs a while (ARGS='--seconds 60')
+	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots $(ARGS)
 
 test: $(VENV)/.dev peers browser lint  ## everything the tests need, then lint, types, layers and all tests
 	@echo "== all tests"

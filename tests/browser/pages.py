@@ -37,6 +37,16 @@ def _url(path: str, **parameters: str) -> str:
 
 _JOB = f"hostile {payloads.IMAGE}"
 _TARGET = "/target?" + urlencode({"pool": _JOB, "url": "SCENE/t/"}).replace("SCENE", "{scene}")
+_LABELS = "\n".join(f"name_{at}: {text!r}" for at, text in enumerate(payloads.ALL))
+_RULES = """
+- source_labels: [__address__]
+  target_label: seen
+- regex: "seen"
+  action: labeldrop
+- source_labels: [text]
+  regex: ".*script.*"
+  action: drop
+"""
 
 PAGES = (
     Shown("overview", "/", shows=(_JOB,)),
@@ -52,6 +62,23 @@ PAGES = (
     Shown("target-down", f"{_TARGET}evil-status", shows=(_JOB, payloads.IMAGE)),
     Shown("target-unreadable", f"{_TARGET}evil-body"),
     Shown("target-gone", _url("/target", pool=_JOB, url=payloads.SCRIPT)),
+    Shown("discovery", "/discovery", shows=(_JOB, payloads.IMAGE)),
+    Shown("discovery-of-job", _url("/discovery", job=_JOB), shows=(_JOB, *payloads.ALL)),
+    Shown("discovery-dropped", _url("/discovery", job="pods", state="dropped"), shows=payloads.ALL),
+    Shown("discovery-duplicates", _url("/discovery", job="many", state="duplicate")),
+    Shown("discovery-not-found", _url("/discovery", job=payloads.SCRIPT), shows=(payloads.SCRIPT,)),
+    Shown("relabel", "/relabel"),
+    Shown("relabel-of-job", _url("/relabel", job=_JOB), shows=(_JOB,)),
+    Shown(
+        "relabel-tried",
+        _url("/relabel", labels=_LABELS, rules=_RULES),
+        shows=(payloads.TEMPLATE, payloads.COMMENT),
+    ),
+    Shown(
+        "relabel-refused",
+        _url("/relabel", labels=payloads.IMAGE, rules=payloads.ENDINGS),
+        shows=(payloads.ENDINGS, payloads.IMAGE),
+    ),
     Shown("graph", _url("/graph", match="work_total", range="15m"), "storing", shows=payloads.ALL),
     Shown("graph-empty", "/graph", "storing"),
     Shown("graph-refused", _url("/graph", match=payloads.SCRIPT), "storing", shows=(payloads.SCRIPT,)),

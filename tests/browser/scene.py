@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -71,6 +72,7 @@ class Scene:
                 web.get("/t/evil-body", self._evil_body),
                 web.get("/t/{name:.*}", self._good),
                 web.get("/sd", self._evil_status),
+                web.get("/sd/many", self._many),
                 web.post("/write/refused", self._refuse),
                 web.post("/write/{name:.*}", self._take),
             ]
@@ -107,6 +109,11 @@ class Scene:
     async def _evil_body(self, _request: web.Request) -> web.Response:
         return web.Response(body=f"{payloads.SCRIPT}\n".encode(), headers={"Content-Type": _TEXT})
 
+    async def _many(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            [_group(request.host, f"many-{number:03}", half=str(number % 2)) for number in range(450)]
+        )
+
     async def _take(self, request: web.Request) -> web.Response:
         await request.read()
         return web.Response(status=204)
@@ -120,13 +127,14 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _group(address: str, name: str, **labels: str) -> dict[str, Any]:
+    return {"targets": [address], "labels": {"instance": name, "__metrics_path__": f"/t/{name}", **labels}}
+
+
 def config(scene_url: str, api_server: str, receivers: bool) -> dict[str, Any]:
     """What an agent that looks at the scene runs under; with remote write to it, or with the local store."""
-    address = scene_url.removeprefix("http://")
+    group = partial(_group, scene_url.removeprefix("http://"))
     cluster = {"api_server": api_server}
-
-    def group(name: str, **labels: str) -> dict[str, Any]:
-        return {"targets": [address], "labels": {"instance": name, "__metrics_path__": f"/t/{name}", **labels}}
 
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "external_labels": {"cluster": payloads.IMAGE}},
@@ -158,7 +166,7 @@ def config(scene_url: str, api_server: str, receivers: bool) -> dict[str, Any]:
             {
                 "job_name": "many",
                 "scrape_interval": "1h",
-                "static_configs": [group(f"many-{number:03}", half=str(number % 2)) for number in range(450)],
+                "http_sd_configs": [{"url": f"{scene_url}/sd/many"}],
                 "relabel_configs": [
                     {"source_labels": ["instance"], "regex": "many-4.*", "action": "drop"},
                     # Two discovered targets that are one after relabelling.

@@ -85,6 +85,7 @@ class ScrapePool:
         self._due: OrderedDict[GroupKey, TargetGroup] = OrderedDict()  # the first can be taken out cheaply
         self._building: _Building | None = None
         self._groups: dict[GroupKey, _Members] = {}
+        self._asked: tuple[_Members, dict[Built, int]] | None = None  # the group that was asked for last
         self._active: dict[Target, ActiveTarget] = {}
         self._placed = 0  # targets that are discovered somewhere: the active ones once all is settled
         self._dropped = 0
@@ -154,13 +155,21 @@ class ScrapePool:
         """
         target = active.loop.target
         members = self._groups.get(active.seen_in)
-        if members is None or target not in members.built:
+        position = None if members is None else self._position(members, target)
+        if members is None or position is None:
             found = next((item for item in self._groups.items() if target in item[1].built), None)
             if found is None:
                 return target.all_labels
             active.seen_in, members = found
-        position = len(members.built) - 1 - members.built[::-1].index(target)
+            position = self._position(members, target) or 0
         return label_set(self.setup.builder.discovered_labels(members.group, position))
+
+    def _position(self, members: _Members, target: Target) -> int | None:
+        """Where a group has ``target``, the last time it does; None where it does not."""
+        if self._asked is None or self._asked[0] is not members:
+            # Targets are asked for one after the other: looking through a large group for each would take minutes.
+            self._asked = members, {built: at for at, built in enumerate(members.built) if built is not None}
+        return self._asked[1].get(target)
 
     def sync(self, changed: Mapping[GroupKey, TargetGroup]) -> None:
         """Take over changed groups; an empty group removes its predecessor."""

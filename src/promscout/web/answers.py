@@ -102,7 +102,8 @@ async def stream(
         if sent is None:
             break
         if sent:
-            await response.write(sent)
+            writing, piece, sent = response.write(sent), None, None  # while it waits, the connection alone holds it
+            await writing
     if compressor is not None:
         await response.write(compressor.flush())
     await response.write_eof()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,6 +26,7 @@ MAX_HEADERS: Final = 100
 WRITE_BUFFER: Final = 64 * 1024
 """Bytes that may wait for a client before its answer is made to wait."""
 
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # lingers, for no time
 _MOST_TURNS: Final = 100
 _LINGER: Final = 1.0  # seconds for the rest of a body that nobody reads
 
@@ -42,7 +45,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     stall: float = 30.0
     waiting: float = 300.0
     # Answers that wait for their clients, and the bytes that they hold.
-    most_stalled: int = 64
+    most_stalled: int = 32
     most_stalled_bytes: int = 64 << 20
 
 
@@ -118,7 +121,7 @@ class Crowd:
         idle = [connection for connection in self.open if connection.idle_since is not None]
         if not idle:
             return False
-        min(idle, key=lambda one: one.idle_since or 0.0).cut("its place is needed")
+        min(idle, key=lambda one: one.idle_since or 0.0).force_close()
         return True
 
 
@@ -222,6 +225,9 @@ class Connection(RequestHandler):
         if self.transport is not None:
             peer = self.transport.get_extra_info("peername")
             _log.debug("connection cut", peer=peer[0] if peer else "", reason=reason)
+            sock = self.transport.get_extra_info("socket")
+            # What the kernel holds for the client goes at once, too.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self.transport.abort()
 
     def handle_error(
@@ -232,6 +238,10 @@ class Connection(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's words, which quote the request
     ) -> web.StreamResponse:
         """The answer to what is no HTTP, or to a handler's fault. Neither tells what was at fault; the log does."""
+        if isinstance(exc, ConnectionError):
+            # What aiohttp does with it makes a cycle, which would hold all that was to be sent until it is collected.
+            exc.__traceback__ = None
+            raise ConnectionError("the client is gone")
         if status == web.HTTPInternalServerError.status_code:
             _log.error("a request failed", exc_info=exc, path=request.path)
         if request.writer.output_size > 0:

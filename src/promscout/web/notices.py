@@ -17,7 +17,7 @@ from promscout.write.status import QueueStatus
 TROUBLES_SHOWN: Final = 8
 """Different errors of targets that are told one by one."""
 
-_STAYS: Final = "Targets stay as they were last known."
+_STAYS: Final = "targets stay as they were last known"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ def discovery_notices(providers: Iterable[ProviderRow], watches: Sequence[WatchS
     """Watches and other providers that fail, labels that are missing, and what has not been listed yet."""
     for watch in watches:
         if watch.jobs and watch.error:
-            detail = f"{', '.join(watch.jobs)}: {watch.error} {_STAYS}"
+            detail = f"{', '.join(watch.jobs)}: {_STAYS}. {watch.error}"
             yield Notice(f"Watching {watch.resource} fails", detail, "/discovery")
     for one in degradations(watches):
         detail = f"in job {one.job} ({one.reason}). {one.error}"
@@ -44,7 +44,7 @@ def discovery_notices(providers: Iterable[ProviderRow], watches: Sequence[WatchS
             detail = f"{row.name} has not listed its targets yet ({jobs})"
             yield Notice("Discovery is under way", detail, "/discovery", is_bad=False)
         elif row.state is ProviderState.FAILING and row.mechanism != "kubernetes":  # whose watches are told above
-            yield Notice(f"Discovery by {row.name} fails", f"{jobs}: {row.error} {_STAYS}", "/discovery")
+            yield Notice(f"Discovery by {row.name} fails", f"{jobs}: {_STAYS}. {row.error}", "/discovery")
 
 
 def target_notices(survey: Survey) -> Iterator[Notice]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -15,8 +14,8 @@ from promscout.scrape.pool import ActiveTarget, ScrapePool
 from promscout.scrape.report import Report
 from promscout.web.problem import problem
 from promscout.web.target_query import TargetQuery
+from promscout.web.turns import in_turns
 
-_TURN: Final = 1000  # targets looked at before others get their turn: about a millisecond
 _KINDS: Final = 1000  # different errors of a job that are told apart
 _OTHERS: Final = "other errors"
 _RESTS: Final = 20  # how many times the length of a look its result is used
@@ -142,12 +141,10 @@ class _Look:
 
 async def _look_at(pool: ScrapePool) -> tuple[JobRow, Counter[str]]:
     look = _Look()
-    remaining = iter(list(pool.active.values()))  # the list stays as it is while others change the pool
-    while batch := list(islice(remaining, _TURN)):
+    async for batch in in_turns(list(pool.active.values())):  # the list stays while others change the pool
         for active in batch:
             if active.places:
                 look.at(active)
-        await asyncio.sleep(0)
     slowest, url = look.slowest or (None, "")
     row = JobRow(
         name=pool.config.job_name,

@@ -181,7 +181,7 @@ async def test_open_streams_do_not_delay_stop() -> None:
         streams = [await client.get(f"{server.url}/events") for _ in range(5)]
         started = time.monotonic()
         await server.stop()
-        assert time.monotonic() - started < 0.4
+        assert time.monotonic() - started < 0.9  # aiohttp would wait twice half a second for them
         for stream in streams:
             stream.close()
 

@@ -18,10 +18,13 @@
   const button = document.createElement("button");
   button.type = "button";
   button.className = "live-button";
+  const word = document.createElement("span");
+  button.append(word);
+  // A change of a button's name is not read out.
   const state = document.createElement("span");
+  state.className = "unseen";
   state.setAttribute("role", "status");
-  button.append(state);
-  tools.prepend(button);
+  tools.prepend(button, state);
 
   let paused = false;
   try {
@@ -36,9 +39,9 @@
   let asking = false;
 
   const say = () => {
-    const word = paused ? "paused" : reachable ? "live" : "not reachable";
-    if (state.textContent !== word) state.textContent = word;
-    button.dataset.state = word;
+    const now = paused ? "paused" : reachable ? "live" : "not reachable";
+    for (const one of [word, state]) if (one.textContent !== now) one.textContent = now;
+    button.dataset.state = now;
     button.title = paused ? "The page stays as it is. Click to follow changes." : "The page follows changes. Click to pause.";
   };
 
@@ -55,8 +58,15 @@
     const named = (node) => node.nodeType === Node.ELEMENT_NODE ? node.dataset.key ?? node.id : "";
     const keep = new Map();
     for (const child of now.childNodes) if (named(child)) keep.set(named(child), child);
+    const wantedKeys = new Set([...next.childNodes].map(named));
     let place = now.firstChild;
     for (const wanted of [...next.childNodes]) {
+      // What is gone goes first: otherwise all that comes after it would be moved, and what is moved loses its focus.
+      while (place && named(place) && !wantedKeys.has(named(place))) {
+        const gone = place;
+        place = place.nextSibling;
+        gone.remove();
+      }
       const key = named(wanted);
       let found = key ? keep.get(key) : place;
       if (found && (found.nodeName !== wanted.nodeName || named(found) !== key)) found = null;
@@ -65,6 +75,7 @@
         continue;
       }
       if (found === place) place = place.nextSibling;
+      else if (now.moveBefore) now.moveBefore(found, place); // keeps the focus, where browsers have it
       else now.insertBefore(found, place);
       if (found.nodeType === Node.ELEMENT_NODE) {
         if (!found.isEqualNode(wanted)) morph(found, wanted);
