@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -44,10 +44,6 @@ _PROMETHEUS_FLAGS: Final = {
     "auto-reload": "config.auto-reload-interval",
 }
 """Our options → Prometheus's names for what means the same."""
-
-_RELOAD_FAILED: Final = "Configuration reload has failed."
-_STARTING: Final = "promscout is starting."
-_STOPPING: Final = "promscout is shutting down and gracefully stopping all operations."
 
 
 class BuildInfoAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,14 +93,6 @@ class WALReplayAnswer(msgspec.Struct, frozen=True):
     min: int = 0
     max: int = 0
     current: int = 0
-
-
-class NotificationAnswer(msgspec.Struct, frozen=True):
-    """Something that the user should know. Source: prometheus v3.x util/notifications Notification."""
-
-    text: str
-    date: Time
-    active: bool = True
 
 
 class WatchesAnswer(msgspec.Struct, frozen=True):
@@ -164,11 +152,6 @@ async def wal_replay(_request: web.Request) -> web.Response:
 async def features(request: web.Request) -> web.Response:
     """What of Prometheus's features there is."""
     return success(feature_list(request.app[OPTIONS]))
-
-
-async def notifications(request: web.Request) -> web.Response:
-    """What the user should know now."""
-    return success(list(_notifications(request.app[VIEW], request.app[CLOCK].now_ms())))
 
 
 async def self_metrics(request: web.Request) -> web.Response:
@@ -245,16 +228,6 @@ def _retention(view: AgentView, options: WebOptions) -> str:
     return " or ".join(filter(None, given))
 
 
-def _notifications(view: AgentView, now_ms: int) -> Iterator[NotificationAnswer]:
-    status = view.config_status
-    if view.stopping:
-        yield NotificationAnswer(_STOPPING, rfc3339(now_ms))
-    elif not view.ready:
-        yield NotificationAnswer(_STARTING, rfc3339(view.started_ms))
-    if not status.successful:
-        yield NotificationAnswer(_RELOAD_FAILED, rfc3339(status.refused_ms))
-
-
 def _status(name: str, handler: Handler, summary: str, answer: object, *, always: bool = False) -> Endpoint:
     return Endpoint(
         path=f"/api/v1/{name}",
@@ -288,7 +261,6 @@ ENDPOINTS: Final = (
         errors=(400,),
     ),
     _status("features", features, "What of Prometheus's features there is", dict[str, dict[str, bool]]),
-    _status("notifications", notifications, "What the user should know", list[NotificationAnswer], always=True),
     Endpoint(
         path="/version",
         handler=version,
