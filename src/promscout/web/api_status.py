@@ -158,7 +158,7 @@ async def self_metrics(request: web.Request) -> web.Response:
     """The agent's own metrics. Source: prometheus v3.x web/api/v1/api.go selfMetrics."""
     pattern = request.query.get("metric_name_pattern", "")
     try:
-        wanted = Regex.parse(pattern) if pattern else None
+        wanted = Regex.parse_small(pattern) if pattern else None
     except InvalidValueError as error:
         raise InvalidValueError(f"invalid metric_name_pattern: {error}") from error
     found = []
