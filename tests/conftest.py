@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from browser.artifacts import screenshots_dir
 from harness.leaks import Held
 from harness.network import NetworkGuard
 from harness.virtual_time import VirtualClock, VirtualTimeLoop
@@ -62,6 +63,12 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    pictures = list(screenshots_dir().glob("*.png"))
+    if any("browser" in report.nodeid for report in terminalreporter.getreports("passed")) and pictures:
+        terminalreporter.write_line(f"{len(pictures)} screenshots in {screenshots_dir()}")
 
 
 def _collect_garbage() -> None:

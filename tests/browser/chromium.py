@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,15 +24,22 @@ _FLAGS = (
 )
 
 
+def _sandbox_works() -> bool:
+    """Chromium's sandbox refuses to run as root, and needs what some machines allow nobody: namespaces of its own."""
+    if os.geteuid() == 0:
+        return False
+    tried = subprocess.run(["unshare", "-Urpf", "true"], stderr=subprocess.DEVNULL, timeout=10, check=False)
+    return tried.returncode == 0
+
+
 @asynccontextmanager
 async def launched(program: Path, home: Path) -> AsyncIterator[Browser]:
     """A browser; it and the driver have ended with the block. ``home`` takes what it would put into the user's."""
-    # Chromium's sandbox refuses to run as root.
-    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*_FLAGS]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program,
-            args=flags,
+            args=_FLAGS,
+            chromium_sandbox=await asyncio.to_thread(_sandbox_works),
             env={"PATH": os.environ["PATH"], "HOME": str(home), "TZ": "UTC"},
             handle_sigint=False,
             handle_sigterm=False,

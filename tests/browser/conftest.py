@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from browser.artifacts import screenshots_dir
 from browser.chromium import launched
 from browser.site import Site, running
 from peers import find_chromium
-
-_CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -31,7 +29,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Where pictures of the pages go, for people to look at: $PROMSCOUT_SCREENSHOTS, else .ci/artifacts/screenshots."""
-    directory = Path(os.environ.get("PROMSCOUT_SCREENSHOTS") or _CHECKOUT / ".ci/artifacts/screenshots")
+    """Where pictures of the pages go, for people to look at."""
+    directory = screenshots_dir()
     directory.mkdir(parents=True, exist_ok=True)
     return directory

@@ -26,7 +26,8 @@ async def test_a_page_fits_every_screen_and_nothing_goes_wrong_on_it(browser, si
         await view.open(shown.path_on(site), shown.status)
         for size, viewport in SIZES.items():
             await view.page.set_viewport_size(viewport)
-            await view.page.screenshot(path=screenshots / f"{shown}-{size}-{look}.png")
+            if look.javascript:  # without it a page looks the same but for two buttons
+                await view.page.screenshot(path=screenshots / f"{shown}-{size}-{look.theme}.png")
             assert await view.page.evaluate(_OVERFLOW) == [], f"wider than the {size}"
 
 

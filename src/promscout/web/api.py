@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from promscout.web import api_document, api_status, api_targets, api_unavailable
+from promscout.web import api_document, api_status, api_targets, api_unavailable, notifications
 from promscout.web.answers import failure
 from promscout.web.cors import allow_origins
 from promscout.web.endpoints import not_ready, register
@@ -16,6 +16,7 @@ from promscout.web.view import OPTIONS, PREFIX, VIEW
 ENDPOINTS: Final = (
     *api_targets.ENDPOINTS,
     *api_status.ENDPOINTS,
+    *notifications.ENDPOINTS,
     *api_unavailable.ENDPOINTS,
     *api_document.ENDPOINTS,
 )
@@ -44,4 +45,5 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 def add_routes(app: web.Application) -> None:
     """Register the API with ``app``."""
     register(app, ENDPOINTS)
+    notifications.add_routes(app)
     allow_origins(app, app[OPTIONS].cors_origin)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,16 +17,21 @@ from aiohttp.typedefs import Handler
 from promscout import __version__
 from promscout.discovery.kubernetes.status import Degradation, WatchStatus, degradations, watch_statuses
 from promscout.discovery.registry import built_in_sections
+from promscout.errors import InvalidValueError
 from promscout.httpclient.secret import URL
 from promscout.model.clock import rfc3339
+from promscout.relabel.regex import Regex
 from promscout.web.answers import success
 from promscout.web.api_targets import YAMLAnswer
-from promscout.web.endpoints import Endpoint
+from promscout.web.endpoints import Endpoint, Parameter
 from promscout.web.frame import CLOCK
 from promscout.web.options import WebOptions
 from promscout.web.receivers import RemoteWriteAnswer, remote_write_answer
+from promscout.web.self_metrics import FamilyAnswer, families
 from promscout.web.target_list import Time
 from promscout.web.view import OPTIONS, VIEW, AgentView
+
+_FAMILIES_PER_TURN: Final = 20
 
 _NO_LIMIT: Final = (1 << 63) - 1  # what Go says where memory is not limited
 
@@ -39,10 +44,6 @@ _PROMETHEUS_FLAGS: Final = {
     "auto-reload": "config.auto-reload-interval",
 }
 """Our options → Prometheus's names for what means the same."""
-
-_RELOAD_FAILED: Final = "Configuration reload has failed."
-_STARTING: Final = "promscout is starting."
-_STOPPING: Final = "promscout is shutting down and gracefully stopping all operations."
 
 
 class BuildInfoAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,14 +93,6 @@ class WALReplayAnswer(msgspec.Struct, frozen=True):
     min: int = 0
     max: int = 0
     current: int = 0
-
-
-class NotificationAnswer(msgspec.Struct, frozen=True):
-    """Something that the user should know. Source: prometheus v3.x util/notifications Notification."""
-
-    text: str
-    date: Time
-    active: bool = True
 
 
 class WatchesAnswer(msgspec.Struct, frozen=True):
@@ -161,9 +154,20 @@ async def features(request: web.Request) -> web.Response:
     return success(feature_list(request.app[OPTIONS]))
 
 
-async def notifications(request: web.Request) -> web.Response:
-    """What the user should know now."""
-    return success(list(_notifications(request.app[VIEW], request.app[CLOCK].now_ms())))
+async def self_metrics(request: web.Request) -> web.Response:
+    """The agent's own metrics. Source: prometheus v3.x web/api/v1/api.go selfMetrics."""
+    pattern = request.query.get("metric_name_pattern", "")
+    try:
+        wanted = Regex.parse_small(pattern) if pattern else None
+    except InvalidValueError as error:
+        raise InvalidValueError(f"invalid metric_name_pattern: {error}") from error
+    found = []
+    for number, family in enumerate(families(request.app[VIEW].registry.collect()), 1):
+        if wanted is None or wanted.match(family.name) is not None:
+            found.append(family)
+        if number % _FAMILIES_PER_TURN == 0:
+            await asyncio.sleep(0)
+    return success(found)
 
 
 async def watches(request: web.Request) -> web.Response:
@@ -224,16 +228,6 @@ def _retention(view: AgentView, options: WebOptions) -> str:
     return " or ".join(filter(None, given))
 
 
-def _notifications(view: AgentView, now_ms: int) -> Iterator[NotificationAnswer]:
-    status = view.config_status
-    if view.stopping:
-        yield NotificationAnswer(_STOPPING, rfc3339(now_ms))
-    elif not view.ready:
-        yield NotificationAnswer(_STARTING, rfc3339(view.started_ms))
-    if not status.successful:
-        yield NotificationAnswer(_RELOAD_FAILED, rfc3339(status.refused_ms))
-
-
 def _status(name: str, handler: Handler, summary: str, answer: object, *, always: bool = False) -> Endpoint:
     return Endpoint(
         path=f"/api/v1/{name}",
@@ -255,8 +249,18 @@ ENDPOINTS: Final = (
     ),
     _status("status/watches", watches, "The watches of Kubernetes discovery", WatchesAnswer, always=True),
     _status("status/remote_write", remote_write, "The queues of all receivers", RemoteWriteAnswer, always=True),
+    Endpoint(
+        path="/api/v1/status/self_metrics",
+        handler=self_metrics,
+        summary="The agent's own metrics, as JSON",
+        group="status",
+        parameters=(
+            Parameter(name="metric_name_pattern", summary="A regular expression for names.", example="promscout_.*"),
+        ),
+        answer=list[FamilyAnswer],
+        errors=(400,),
+    ),
     _status("features", features, "What of Prometheus's features there is", dict[str, dict[str, bool]]),
-    _status("notifications", notifications, "What the user should know", list[NotificationAnswer], always=True),
     Endpoint(
         path="/version",
         handler=version,

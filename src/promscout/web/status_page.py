@@ -15,26 +15,38 @@ import msgspec
 from aiohttp import web
 
 from promscout import __version__
-from promscout.web.frame import CLOCK, page
+from promscout.web.api import ENDPOINTS
+from promscout.web.described import OPERATIONS
+from promscout.web.endpoints import Operation
+from promscout.web.frame import page
 from promscout.web.overview import SAMPLER
 from promscout.web.view import OPTIONS, VIEW
 from promscout.web.vitals import Vital
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
-LINKS: Final = (
-    ("/metrics", "The agent's own metrics, to be scraped"),
-    ("/-/healthy", "200 while the process answers"),
-    ("/-/ready", "200 once it has started; says which labels jobs do without"),
-    ("/api/v1/targets", "Targets as Prometheus tells them"),
-    ("/api/v1/scrape_pools", "Names of the jobs"),
-    ("/api/v1/metadata", "What is said about metrics"),
-    ("/api/v1/status/config", "The configuration in force"),
-    ("/api/v1/status/watches", "Watches of Kubernetes discovery"),
-    ("/api/v1/status/remote_write", "Receivers and what waits for them"),
-    ("/api/v1/openapi.yaml", "All of this as an OpenAPI document"),
-)
-"""Addresses for programs, and what is there."""
+
+class Address(msgspec.Struct, frozen=True):
+    """Where programs ask; ``methods`` is empty where it is read."""
+
+    path: str
+    summary: str
+    methods: str = ""
+    is_link: bool = False
+
+    @classmethod
+    def of(cls, operation: Operation) -> Address:
+        """That of an operation."""
+        reads = "GET" in operation.methods
+        complete = not any(one.required or one.where == "path" for one in operation.parameters)
+        methods = "" if reads else ", ".join(operation.methods)
+        return cls(operation.path, operation.summary, methods, is_link=reads and complete)
+
+
+def addresses() -> tuple[Address, ...]:
+    """Everything that there is for programs, by path."""
+    found = (one for one in (*OPERATIONS, *ENDPOINTS) if one.success is not None)
+    return tuple(Address.of(one) for one in sorted(found, key=lambda one: one.path))
 
 
 class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +111,7 @@ async def status(request: web.Request) -> web.StreamResponse:
         files=view.config.files,
         queues=view.remote_write.status().queues,
         store=view.store.status() if view.store is not None else None,
-        links=LINKS,
-        now_ms=request.app[CLOCK].now_ms(),
+        addresses=addresses(),
     )
 
 

@@ -37,6 +37,7 @@
   let timer = null;
   let poller = null;
   let asking = false;
+  let missed = false;
 
   const say = () => {
     const now = paused ? "paused" : reachable ? "live" : "not reachable";
@@ -98,7 +99,8 @@
 
   const refresh = async () => {
     timer = null;
-    if (paused || document.hidden || asking || selecting()) return;
+    missed = selecting();
+    if (paused || document.hidden || asking || missed) return;
     asking = true;
     const started = performance.now();
     try {
@@ -107,7 +109,8 @@
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const taken = performance.now() - started;
       const next = page.getElementById("live");
-      if (next && !live.isEqualNode(next) && !selecting()) morph(live, next);
+      missed = selecting();
+      if (next && !live.isEqualNode(next) && !missed) morph(live, next);
       // A server that needs long for the page is asked less often.
       pace = Math.max(pace, (10 * taken) / 1000);
       reachable = true;
@@ -181,6 +184,9 @@
       listen();
       refreshSoon();
     }
+  });
+  document.addEventListener("selectionchange", () => {
+    if (missed && !selecting()) refreshSoon();
   });
   addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => {
