@@ -52,7 +52,8 @@ class Passwords:
         """Whether it is the password of ``user``; BUSY when too many others wait."""
         known = user in users
         text = (users[user] if known else self._instead(users, user)).reveal()
-        digest = self._digest(user, text, password)
+        # Known or not is part of it: a user who is renamed leaves the hash to the new name.
+        digest = self._digest(b"known" if known else b"", user.encode(), text.encode(), password)
         if digest in self._right:
             self._remember(self._right, digest)
             return Verdict.RIGHT
@@ -88,9 +89,8 @@ class Passwords:
         if len(results) > MAX_KNOWN:
             del results[next(iter(results))]
 
-    def _digest(self, user: str, text: str, password: bytes) -> bytes:
-        parts = b"".join(len(part).to_bytes(8, "big") + part for part in (user.encode(), text.encode(), password))
-        return hmac.digest(self._key, parts, sha256)
+    def _digest(self, *parts: bytes) -> bytes:
+        return hmac.digest(self._key, b"".join(len(part).to_bytes(8, "big") + part for part in parts), sha256)
 
     def _instead(self, users: Mapping[str, PasswordHash], user: str) -> PasswordHash:
         """The hash that an unknown user is compared with, always the same one, and never right."""
