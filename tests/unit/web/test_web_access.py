@@ -11,8 +11,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from promscout.web import WebServer, management, web_config_file
+from promscout.web import WebServer, management
 from promscout.web import server as server_module
+from promscout.web.access import config_file as web_config_file
 from unit.web.agent_view import View, agent_view, serving
 from unit.web.raw import Answer, connect, exchange, get
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from promscout.web import api
-from promscout.web.described import OPERATIONS
-from promscout.web.endpoints import Operation
+from promscout.web.api import routes as api
+from promscout.web.api.described import OPERATIONS
+from promscout.web.api.endpoints import Operation
 from unit.web.agent_view import Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time

@@ -8,8 +8,8 @@ import time
 import bcrypt
 import pytest
 
-from promscout.web.access_passwords import MAX_WAITING, Passwords, Verdict
-from promscout.web.web_config import PasswordHash
+from promscout.web.access.config import PasswordHash
+from promscout.web.access.passwords import MAX_WAITING, Passwords, Verdict
 
 pytestmark = pytest.mark.real_time
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric, SummaryMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
-from promscout.web.self_metrics import families
+from promscout.web.api.self_metrics import families
 from unit.web.agent_view import Site
 
 pytestmark = pytest.mark.real_time

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from promscout.web import WebOptions, WebServer
-from promscout.web.bodies import MAX_BODY
-from promscout.web.connection import WRITE_BUFFER, ConnectionLimits
+from promscout.web.access.bodies import MAX_BODY
+from promscout.web.access.connection import WRITE_BUFFER, ConnectionLimits
 from unit.httpclient.certificates import Certificate
 from unit.web.agent_view import FixedClock, View, agent_view
 from unit.web.raw import Answer, connect, exchange, get

@@ -17,7 +17,7 @@ from promscout import __version__
 from promscout.discovery.registry import built_in_sections
 from promscout.store.local import LocalStore
 from promscout.web import ConfigStatus
-from promscout.web.api_status import shown_flags
+from promscout.web.api.status import shown_flags
 from unit.web.agent_view import NOW_MS, Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time

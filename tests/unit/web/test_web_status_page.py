@@ -10,8 +10,9 @@ import pytest
 
 from promscout import __version__
 from promscout.config import Config
-from promscout.web import ConfigStatus, overview
-from promscout.web.status_page import addresses, process_facts
+from promscout.web import ConfigStatus
+from promscout.web.pages import overview
+from promscout.web.pages.status_page import addresses, process_facts
 from promscout.web.vitals import Vital
 from promscout.write.status import RemoteWriteStatus
 from unit.web.agent_view import NOW_MS, Site, agent_view, serving
