@@ -29,6 +29,13 @@ _MEANINGS: Final = {
     500: "It has failed.",
     503: "It is not there now.",
 }
+_REFUSED: Final = {
+    401: "A web configuration asks for a password or a token, and it is not this one.",
+    403: "The server has no such name.",
+    429: "More requests than a web configuration allows.",
+}
+"""What can come of any request, before it is looked at what it asks for."""
+
 _GROUPS: Final = {
     "targets": "Targets and their jobs.",
     "metadata": "What targets say about their metrics.",
@@ -85,7 +92,15 @@ def document(operations: tuple[Operation, ...], root: str) -> Node:
         "servers": [{"url": root or "/"}],
         "tags": [{"name": name, "description": _GROUPS[name]} for name in groups],
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {
+            "schemas": schemas.components,
+            "responses": {
+                f"Refused{status}": {"description": meaning, "content": _content(TEXT, {"type": "string"})}
+                for status, meaning in _REFUSED.items()
+            },
+            "securitySchemes": {name: {"type": "http", "scheme": name} for name in ("basic", "bearer")},
+        },
+        "security": [{}, {"basic": []}, {"bearer": []}],
     }
 
 
@@ -135,6 +150,9 @@ def _parameter(parameter: Parameter, schemas: _Schemas) -> Node:
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> Iterator[tuple[str, Node]]:
+    """By status; of two for one status the later holds."""
+    for status in _REFUSED:
+        yield str(status), {"$ref": f"#/components/responses/Refused{status}"}
     if operation.success is not None:
         yield str(operation.success), _answer(operation, schemas)
     if isinstance(operation, Endpoint) and operation.success is not None and operation.tagged:

@@ -60,6 +60,17 @@ async def test_every_reference_leads_to_a_schema_and_every_schema_is_needed(site
     assert names == {part.partition('"')[0] for part in text.split('"#/components/schemas/')[1:]}
 
 
+async def test_every_operation_tells_of_refusals_at_the_door(site: Site) -> None:
+    found = await document(site)
+    kinds = found["components"]["responses"]
+    for methods in found["paths"].values():
+        for one in methods.values():
+            for status in ("401", "429"):
+                assert one["responses"][status]["$ref"].rpartition("/")[2] in kinds
+            assert "403" in one["responses"]
+    assert set(found["components"]["securitySchemes"]) == {name for one in found["security"] for name in one}
+
+
 async def test_operations_have_names_of_their_own_and_a_group_that_is_told(site: Site) -> None:
     found = await document(site)
     operations = [one for methods in found["paths"].values() for one in methods.values()]
