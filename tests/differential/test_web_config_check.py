@@ -6,7 +6,7 @@ import pytest
 
 from peers import promtool_accepts_web_config
 from promscout.errors import ConfigError
-from promscout.web.web_config_file import load_web_config
+from promscout.web.access.config_file import load_web_config
 from unit.httpclient.certificates import Certificate
 
 HASH = "$2y$10$csemwWhqehIubWV7t.M05OCY.0c5ius.yoheX6rdMT2003oAGsZjC"

@@ -157,6 +157,7 @@ async def test_a_data_directory_that_cannot_be_made_or_written_is_named(promscou
         (["run", "x.yml", "--listen=127.0.0.1:99999"], "argument --listen: '127.0.0.1:99999' is not HOST:PORT"),
         (["run", "x.yml", "--discovery-interval=soon"], "argument --discovery-interval: not a valid duration"),
         (["run", "x.yml", "--log-level=loud"], "argument --log-level: invalid choice: 'loud'"),
+        (["run", "x.yml", "--web.cors.origin=("], "argument --web.cors.origin: error parsing regexp"),
         (["check"], "the following arguments are required: CONFIG"),
         (["no-such-command"], "invalid choice: 'no-such-command'"),
     ],

@@ -23,6 +23,23 @@ PATHS = (
     "/api/v1/scrape_pools",
     "/api/v1/status/config",
     "/api/v1/status/watches",
+    "/discovery",
+    "/discovery?pool=servers",
+    "/relabel",
+    "/remote-write",
+    "/status",
+    "/graph",
+    "/sd/http",
+    "/sd/http/basic",
+    "/api/v1/features",
+    "/api/v1/metadata",
+    "/api/v1/targets/metadata",
+    "/api/v1/targets/relabel_steps?scrapePool=basic&labels=%7B%22a%22:%22b%22%7D",
+    "/api/v1/status/flags",
+    "/api/v1/status/runtimeinfo",
+    "/api/v1/status/buildinfo",
+    "/api/v1/status/remote_write",
+    "/api/v1/status/downstream",
 )
 
 

@@ -213,6 +213,13 @@ async def compare_statuses(pair: Pair) -> None:
     ):
         theirs, ours = await pair.ask(path, method)
         assert ours.status == theirs.status, (path, method)
+    for path, method, status, other in (
+        ("/-/healthy", "OPTIONS", 200, 405),
+        ("/federate", "GET", 500, 404),
+        ("/api/v1/read", "POST", 400, 404),
+    ):
+        theirs, ours = await pair.ask(path, method)
+        assert (theirs.status, ours.status) == (status, other), path
 
 
 async def compare_origins(pair: Pair) -> None:

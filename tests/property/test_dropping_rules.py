@@ -10,9 +10,9 @@ from promscout.model.group import TargetGroup
 from promscout.relabel import Relabeler
 from promscout.scrape.loop import Ending
 from promscout.scrape.pool import ScrapePool
-from promscout.web.discovered import discovered_page
-from promscout.web.discovery_query import DiscoveryQuery, Fate
-from promscout.web.drop_counts import DropCounter
+from promscout.web.pages.discovered import discovered_page
+from promscout.web.pages.discovery_query import DiscoveryQuery, Fate
+from promscout.web.pages.drop_counts import DropCounter
 from property.test_relabel_reference import RULE
 from unit.scrape.fakes import FakeTransport, Recorder, config, context
 

@@ -58,7 +58,7 @@ class _Check(msgspec.Struct, frozen=True):
 
 
 def _load_web(path: Path, *, files: bool) -> None:
-    from promscout.web.web_config_file import load_web_config  # noqa: PLC0415 - most checks are of other files
+    from promscout.web.access.config_file import load_web_config  # noqa: PLC0415 - most checks are of other files
 
     load_web_config(path, files=files)
 

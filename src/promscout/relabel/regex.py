@@ -32,6 +32,11 @@ DEEPEST: Final = 1000
 
 _MAX_MEMORY: Final = 64 << 20  # RE2's default of 8 MiB refuses choices of some thousand names, which Go compiles
 
+LONGEST_SMALL: Final = 1000
+"""Characters of an expression of ``parse_small``: each seven can be a thousand steps."""
+
+_SMALL_MEMORY: Final = 256 << 10
+
 _LITERAL: Final = r"(?:[\w \-/:;=,@~#%&!\"'<>]|\\[.\-/+*?()|\[\]{}^$\\])*"
 _CHOICE: Final = re.compile(rf"(?P<open>\((?:\?:)?)?(?P<choice>{_LITERAL}(?:\|{_LITERAL})*)(?P<close>\))?")
 _WILDCARD: Final = re.compile(
@@ -66,7 +71,24 @@ class Regex:
         Raises:
             InvalidValueError: not an RE2 expression; the message has the reason and, where known, the position.
         """
-        compiled = _compile(text)
+        return cls._parse(text, _MAX_MEMORY)
+
+    @classmethod
+    def parse_small(cls, text: str) -> Self:
+        """Compile ``text`` for somebody who may not take much time: some milliseconds, where others can take seconds.
+
+        Raises:
+            InvalidValueError: not an RE2 expression, or too large a one; choices of names may be as long as they like.
+        """
+        if _choice_matcher(text) is not None:
+            return cls.parse(text)
+        if len(text) > LONGEST_SMALL:
+            raise InvalidValueError(f"error parsing regexp: longer than {LONGEST_SMALL} characters")
+        return cls._parse(text, _SMALL_MEMORY)
+
+    @classmethod
+    def _parse(cls, text: str, max_memory: int) -> Self:
+        compiled = _compile(text, max_memory)
         simple = _choice_matcher(text) or _wildcard_matcher(text)
         return cls(text, simple or _Memo(_re2_matcher(compiled)).__getitem__, _group_names(text))
 
@@ -108,12 +130,12 @@ def _is_too_deep(text: str) -> bool:
     return False
 
 
-def _compile(text: str) -> re2._Regexp:
+def _compile(text: str, max_memory: int) -> re2._Regexp:
     if _is_too_deep(text):
         raise InvalidValueError(f"error parsing regexp: expression nests too deeply: more than {DEEPEST} groups")
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _MAX_MEMORY
+    options.max_mem = max_memory
     try:
         # The text has to stand on its own as well: ``a)|(b`` would escape from the anchors.
         re2.compile(text, options)

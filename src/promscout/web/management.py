@@ -8,8 +8,8 @@ from prometheus_client.exposition import choose_encoder
 
 from promscout.discovery.kubernetes.status import degradations, watch_statuses
 from promscout.errors import ConfigError
-from promscout.web.access import ACCESS
-from promscout.web.access_origin import Origins, is_loopback, only
+from promscout.web.access.guard import ACCESS
+from promscout.web.access.origin import Origins, is_loopback, only
 from promscout.web.answers import stream
 from promscout.web.view import OPTIONS, VIEW
 

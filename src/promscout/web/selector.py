@@ -109,7 +109,7 @@ class _Parser:
 
     def _regex(self, text: str) -> Regex:
         try:
-            return Regex.parse(text)
+            return Regex.parse_small(text)
         except InvalidValueError as error:
             raise self._error(str(error)) from error
 

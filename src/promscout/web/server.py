@@ -14,17 +14,21 @@ from aiohttp import web
 from promscout.errors import PromscoutError
 from promscout.model.address import join_host_port
 from promscout.model.clock import Clock, SystemClock
-from promscout.web import api, downstream, explore, graph, management, pages
-from promscout.web.access import ACCESS, Access, guard, protect
-from promscout.web.access_origin import Origins
+from promscout.web import management
+from promscout.web.access.bodies import MAX_BODY, body_reader
+from promscout.web.access.config_file import WebConfigFile, WebSetup
+from promscout.web.access.connection import Connection, ConnectionLimits, Crowd
+from promscout.web.access.guard import ACCESS, Access, guard, protect
+from promscout.web.access.listener import Listener
+from promscout.web.access.origin import Origins
 from promscout.web.answers import TURN
-from promscout.web.bodies import MAX_BODY, body_reader
-from promscout.web.connection import Connection, ConnectionLimits, Crowd
+from promscout.web.api import downstream
+from promscout.web.api import routes as api
 from promscout.web.external import ExternalURL, url_prefix
-from promscout.web.listener import Listener
 from promscout.web.options import WebOptions
+from promscout.web.pages import explore, graph
+from promscout.web.pages import routes as pages
 from promscout.web.view import EXTERNAL, OPTIONS, PREFIX, ROOT, VIEW, AgentView
-from promscout.web.web_config_file import WebConfigFile, WebSetup
 
 _STOP_TIMEOUT: Final = 0.5  # seconds for answers under way, which aiohttp waits twice; idle connections close at once
 _BACKLOG: Final = 1024  # connections that may wait in the kernel

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from promscout.config import Config
 from promscout.discovery.manager import DiscoveryManager
+from promscout.model.clock import Clock
 from promscout.scrape.manager import ScrapeManager
 from promscout.store.local import LocalStore
 from promscout.web.external import ExternalURL
@@ -110,3 +111,6 @@ ROOT: Final = web.AppKey("ROOT", str)
 
 PREFIX: Final = web.AppKey("PREFIX", str)
 """Where handlers find what the path of every request begins with: as ROOT, unless a proxy takes ROOT away."""
+
+CLOCK: Final = web.AppKey("CLOCK", Clock)
+"""Where handlers find out what time it is."""

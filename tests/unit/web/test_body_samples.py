@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.virtual_time import VirtualTimeLoop
 from promscout.exposition.text import parse_text
-from promscout.web.body_samples import PAGE_SAMPLES, ShownSample, samples_of, shown_sample
+from promscout.web.pages.body_samples import PAGE_SAMPLES, ShownSample, samples_of, shown_sample
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promscout.errors import InvalidValueError
-from promscout.web.label_text import MOST_LABELS, label_text, parse_label_text
+from promscout.web.pages.label_text import MOST_LABELS, label_text, parse_label_text
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from promscout.model.duration import Duration
 from promscout.model.group import TargetGroup
 from promscout.scrape.target import Refused, Target
 from promscout.scrape.target_builder import TargetBuilder
-from promscout.web.label_text import label_text
-from promscout.web.playground import MOST_RULES, MOST_TEXT, Mode, Outcome, Play, play
+from promscout.web.pages.label_text import label_text
+from promscout.web.pages.playground import MOST_RULES, MOST_TEXT, Mode, Outcome, Play, play
 from property.test_relabel_reference import RULE
 from unit.scrape.fakes import config
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from promscout.web import WebServer, web_config_file
+from promscout.web import WebServer, management
 from promscout.web import server as server_module
+from promscout.web.access import config_file as web_config_file
 from unit.web.agent_view import View, agent_view, serving
 from unit.web.raw import Answer, connect, exchange, get
 
@@ -314,6 +315,20 @@ async def test_what_has_data_is_kept_by_no_cache(view: View) -> None:
         for path in ("/targets", "/api/v1/targets", "/metrics", "/nope", "/-/healthy"):
             assert (await exchange(server, get(path))).headers["cache-control"] == ["no-store"]
         assert (await exchange(server, get("/static/style.css"))).headers["cache-control"] == ["no-cache"]
+
+
+async def test_a_fault_of_ours_shows_nothing_of_itself_and_is_logged(
+    view: View, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(management, "choose_encoder", None)  # to be called
+    async with serving(view) as server:
+        answer = await exchange(server, get("/metrics", "Accept: text/html"))
+    assert answer.status == 500
+    assert answer.headers["x-content-type-options"] == ["nosniff"]
+    assert "server" not in answer.headers
+    for part in (b"Traceback", b"NoneType", b"aiohttp", b".py"):
+        assert part not in answer.body
+    assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
 
 
 async def test_a_changed_password_counts_for_connections_that_are_open(

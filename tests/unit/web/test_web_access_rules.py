@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from promscout.errors import InvalidValueError
-from promscout.web.access_origin import Origins
-from promscout.web.access_rate import RateLimiter
+from promscout.web.access.config import RateInterval, RateLimit
+from promscout.web.access.origin import Origins
+from promscout.web.access.rate import RateLimiter
 from promscout.web.external import ExternalURL, url_prefix
-from promscout.web.web_config import RateInterval, RateLimit
 
 
 def test_a_burst_is_let_in_and_then_one_an_interval() -> None:

@@ -18,9 +18,9 @@ from promscout.relabel.regex import Regex
 from promscout.scrape.loop import Ending
 from promscout.scrape.report import Report
 from promscout.web.answers import accepts_gzip
+from promscout.web.api.target_filter import TargetFilter
+from promscout.web.api.target_list import encode_targets
 from promscout.web.external import ExternalURL
-from promscout.web.target_filter import TargetFilter
-from promscout.web.target_list import encode_targets
 from unit.web.agent_view import NOW_MS, Site, View, agent_view, serving
 
 pytestmark = pytest.mark.real_time

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from promscout.config import Config
 from promscout.errors import InvalidValueError
-from promscout.web import api
-from promscout.web.cors import allow_origins
-from promscout.web.endpoints import Endpoint
+from promscout.web.api import routes as api
+from promscout.web.api.cors import allow_origins
+from promscout.web.api.endpoints import Endpoint
 from unit.web.agent_view import Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from promscout.errors import ConfigError, ConfigUnreadable
-from promscout.web.web_config import PasswordHash, RateInterval
-from promscout.web.web_config_file import LOOK_SECONDS, WebConfigFile, WebSetup, load_web_config
+from promscout.web.access.config import PasswordHash, RateInterval
+from promscout.web.access.config_file import LOOK_SECONDS, WebConfigFile, WebSetup, load_web_config
 from unit.httpclient.certificates import Certificate
 
 HASH = "$2y$04$4jXAUEpmP.Yx6PhYrwCp4uxoC4CGu0G3wQ2hDvNwH4vFvA3x.NrTm"

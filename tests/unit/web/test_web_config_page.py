@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promscout.config import Config
-from promscout.web import ConfigStatus, config_page
-from promscout.web.config_page import PAGE_LINES
-from promscout.web.yaml_view import MAX_LINE, Section, YAMLText, coloured
+from promscout.web import ConfigStatus
+from promscout.web.pages import config_page
+from promscout.web.pages.config_page import PAGE_LINES
+from promscout.web.pages.yaml_view import MAX_LINE, Section, YAMLText, coloured
 from unit.web.agent_view import NOW_MS, Site
 from unit.web.test_web_pages import EVIL, Page, page
 

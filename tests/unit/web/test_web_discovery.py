@@ -10,9 +10,9 @@ from promscout.discovery.provider import Provider
 from promscout.discovery.static import StaticDiscoverer
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
-from promscout.web import discovery as module
-from promscout.web.discovery_query import DiscoveryQuery
-from promscout.web.drop_counts import COUNTED_UNASKED, DropCounter
+from promscout.web.pages import discovery as module
+from promscout.web.pages.discovery_query import DiscoveryQuery
+from promscout.web.pages.drop_counts import COUNTED_UNASKED, DropCounter
 from unit.web.agent_view import Site
 from unit.web.page_text import EVIL, Page, page
 
@@ -145,7 +145,7 @@ async def test_what_was_counted_is_not_counted_again(site: Site, monkeypatch: py
     await mixed_job(site)
     counter, pool = DropCounter(), site.view.scrape.pools["web"]
     first = await counter.count(pool, asked=False)
-    monkeypatch.setattr("promscout.web.drop_counts._count", None)
+    monkeypatch.setattr("promscout.web.pages.drop_counts._count", None)
     assert (await counter.count(pool, asked=True)).rules == first.rules
 
 

@@ -20,8 +20,8 @@ from promscout.model.frozendict import FrozenDict
 from promscout.model.group import TargetGroup
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
-from promscout.web.connection import ConnectionLimits
-from promscout.web.downstream import cache_control, has_tag, refresh_interval
+from promscout.web.access.connection import ConnectionLimits
+from promscout.web.api.downstream import cache_control, has_tag, refresh_interval
 from unit.discovery.test_manager import A, B, Scripted, ScriptedConfig
 from unit.web.agent_view import NOW_MS
 

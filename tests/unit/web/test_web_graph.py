@@ -11,9 +11,9 @@ from promscout.store.fold import fold
 from promscout.store.local import LocalStore, StoreOptions
 from promscout.store.order import Plot, PlotMatcher, PlotPoint, PlotSeries, Retention
 from promscout.store.plot import plot
-from promscout.web import chart, graph
-from promscout.web.chart import COLUMNS, HEIGHT, draw, number_text, value_ticks
-from promscout.web.graph import GRAPHER, Grapher, GraphQuery
+from promscout.web.pages import chart, graph
+from promscout.web.pages.chart import COLUMNS, HEIGHT, draw, number_text, value_ticks
+from promscout.web.pages.graph import GRAPHER, Grapher, GraphQuery
 from unit.store.store_data import DAY_MS, Filler, samples, series
 from unit.web.agent_view import NOW_MS, FixedClock
 

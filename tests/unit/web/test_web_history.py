@@ -10,8 +10,8 @@ import time
 import pytest
 
 from promscout.scrape.report import Report
-from promscout.web.history import ROWS, STEP_SECONDS, History, Sampler
-from promscout.web.sparkline import HEIGHT, WIDTH, Sparkline, sparkline
+from promscout.web.pages.history import ROWS, STEP_SECONDS, History, Sampler
+from promscout.web.pages.sparkline import HEIGHT, WIDTH, Sparkline, sparkline
 from promscout.web.vitals import Vital, Vitals, health_counts, quantile
 from unit.web.agent_view import agent_view
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promscout.web.access_origin import Origins
+from promscout.web.access.origin import Origins
 from promscout.web.management import Sender
 from unit.web.agent_view import agent_view, serving
 from unit.web.raw import exchange, get

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import Counter
 
 from promscout.errors import ConfigError, Problem
-from promscout.web.access_origin import Origins
+from promscout.web.access.origin import Origins
 from promscout.web.management import Sender
 from unit.web.agent_view import Site
 

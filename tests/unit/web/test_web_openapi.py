@@ -10,9 +10,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from promscout.web import api
-from promscout.web.described import OPERATIONS
-from promscout.web.endpoints import Operation
+from promscout.web.api import routes as api
+from promscout.web.api.described import OPERATIONS
+from promscout.web.api.endpoints import Operation
 from unit.web.agent_view import Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.real_time
 DESCRIBED = ("/api/", "/-/", "/metrics", "/sd/", "/version")
 """What paths begin with that are no pages."""
 
-UNDESCRIBED = {("GET", "/-/reload"), ("GET", "/-/quit")}
-"""Answers 405, as any other method would."""
+UNDESCRIBED = {("GET", "/-/reload"), ("GET", "/-/quit"), ("GET", "/api/v1/notifications/live")}
+"""The first two answer 405, as to any other method; OpenAPI 3.1 has no words for the stream."""
 
 
 async def document(site: Site) -> dict[str, Any]:
@@ -58,6 +58,17 @@ async def test_every_reference_leads_to_a_schema_and_every_schema_is_needed(site
     text = json.dumps(found)
     names = set(found["components"]["schemas"])
     assert names == {part.partition('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+
+
+async def test_every_operation_tells_of_refusals_at_the_door(site: Site) -> None:
+    found = await document(site)
+    kinds = found["components"]["responses"]
+    for methods in found["paths"].values():
+        for one in methods.values():
+            for status in ("401", "429"):
+                assert one["responses"][status]["$ref"].rpartition("/")[2] in kinds
+            assert "403" in one["responses"]
+    assert set(found["components"]["securitySchemes"]) == {name for one in found["security"] for name in one}
 
 
 async def test_operations_have_names_of_their_own_and_a_group_that_is_told(site: Site) -> None:

@@ -10,8 +10,9 @@ import pytest
 from promscout.discovery.kubernetes.status import WatchState, WatchStatus
 from promscout.scrape.report import Report
 from promscout.store.status import StoreStatus
-from promscout.web import ConfigStatus, overview
-from promscout.web.notices import (
+from promscout.web import ConfigStatus
+from promscout.web.pages import overview
+from promscout.web.pages.notices import (
     TROUBLES_SHOWN,
     Notice,
     delivery_notices,
@@ -19,10 +20,10 @@ from promscout.web.notices import (
     store_notices,
     target_notices,
 )
-from promscout.web.overview import SAMPLER, Trends
-from promscout.web.providers import ProviderRow, ProviderState
-from promscout.web.rendering import rate
-from promscout.web.survey import Survey, Surveyor, Trouble, survey
+from promscout.web.pages.overview import SAMPLER, Trends
+from promscout.web.pages.providers import ProviderRow, ProviderState
+from promscout.web.pages.rendering import rate
+from promscout.web.pages.survey import Survey, Surveyor, Trouble, survey
 from promscout.web.vitals import Vital
 from promscout.write.status import RemoteWriteStatus
 from unit.web.agent_view import NOW_MS, Site, agent_view, serving
@@ -84,7 +85,7 @@ async def test_a_survey_is_used_again_for_as_long_as_it_is_worth(monkeypatch: py
         made.append(scrape)
         return Survey()
 
-    monkeypatch.setattr("promscout.web.survey.survey", count)
+    monkeypatch.setattr("promscout.web.pages.survey.survey", count)
     async with agent_view() as view:
         surveyor = Surveyor(lambda: view.scrape)
         await surveyor.current()

@@ -15,8 +15,8 @@ from promscout.model.clock import rfc3339
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.report import Report
-from promscout.web.rendering import ago, size, span, until
-from promscout.web.target_query import TargetQuery
+from promscout.web.pages.rendering import ago, size, span, until
+from promscout.web.pages.target_query import TargetQuery
 from unit.web.agent_view import NOW_MS, Site
 from unit.web.page_text import EVIL, Page, page
 
@@ -223,7 +223,7 @@ async def test_everything_that_a_page_refers_to_is_served(site: Site) -> None:
 
 
 def test_static_files_name_no_other_site() -> None:
-    for file in files("promscout.web").joinpath("static").iterdir():
+    for file in files("promscout.web.pages").joinpath("static").iterdir():
         text = file.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|url\(", text), file.name
 

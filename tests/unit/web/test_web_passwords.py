@@ -8,8 +8,8 @@ import time
 import bcrypt
 import pytest
 
-from promscout.web.access_passwords import MAX_WAITING, Passwords, Verdict
-from promscout.web.web_config import PasswordHash
+from promscout.web.access.config import PasswordHash
+from promscout.web.access.passwords import MAX_WAITING, Passwords, Verdict
 
 pytestmark = pytest.mark.real_time
 
@@ -61,6 +61,14 @@ async def test_a_result_is_remembered_until_the_hash_changes(counted: list[bytes
         assert await passwords.check(users, "alice", b"guess") is Verdict.WRONG
     assert counted == [b"hunter2", b"guess"]
     assert await passwords.check({"alice": hashed(b"guess")}, "alice", b"hunter2") is Verdict.WRONG
+
+
+async def test_a_result_is_forgotten_when_the_user_is_removed_or_renamed() -> None:
+    passwords, alice, bob = Passwords(), hashed(b"hunter2"), hashed(b"swordfish")
+    assert await passwords.check({"alice": alice, "bob": bob}, "alice", b"hunter2") is Verdict.RIGHT
+    for users in ({"alicia": alice}, {"bob": bob}, {"bob": alice, "carol": alice}):
+        assert await passwords.check(users, "alice", b"hunter2") is Verdict.WRONG
+    assert await passwords.check({"alice": alice}, "alice", b"hunter2") is Verdict.RIGHT
 
 
 async def test_the_same_password_asked_for_at_once_is_checked_once(counted: list[bytes]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
-from promscout.web.relabel_page import MAX_WAITING, PLAYER
+from promscout.web.pages.relabel_page import MAX_WAITING, PLAYER
 from unit.web.agent_view import Site
 from unit.web.page_text import EVIL, Page, page
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from promscout.httpclient.secret import URL
+from promscout.web.pages.rendering import amount, lasting
 from promscout.web.receivers import DeliveryState, delivery_state
-from promscout.web.rendering import amount, lasting
 from promscout.write.config import RemoteWriteConfig
 from promscout.write.status import KindStatus, QueueStatus, RemoteWriteStatus
 from unit.web.agent_view import NOW_MS, Site

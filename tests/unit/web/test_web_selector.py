@@ -69,3 +69,16 @@ def test_what_is_no_selector_is_refused_with_its_place(text: str, message: str) 
 def test_a_regex_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidValueError, match=r"^1:10: parse error: "):
         Selector.parse('{job=~"("}')
+
+
+@pytest.mark.parametrize("pattern", [r"\pL?" * 2000, "(.*a.*b){300}" * 70, r"\pL{500}" * 10, "x" * 990 + "[ab]" * 10])
+def test_an_expression_that_takes_long_to_compile_is_refused(pattern: str) -> None:
+    # Some of these take seconds where nothing limits them.
+    with pytest.raises(InvalidValueError, match=r"^1:\d+: parse error: error parsing regexp: "):
+        Selector.parse(f"{{a=~`{pattern}`}}")
+
+
+def test_a_long_choice_of_names_is_no_such_expression() -> None:
+    selector = Selector.parse(f'{{pod=~"{"|".join(f"web-{number}" for number in range(2000))}"}}')
+    assert selector.accepts((("pod", "web-1999"),))
+    assert not selector.accepts((("pod", "web-2000"),))

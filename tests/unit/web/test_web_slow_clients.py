@@ -6,14 +6,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
 
 from promscout.web import WebOptions, WebServer
-from promscout.web.bodies import MAX_BODY
-from promscout.web.connection import WRITE_BUFFER, ConnectionLimits
+from promscout.web.access.bodies import MAX_BODY
+from promscout.web.access.connection import WRITE_BUFFER, ConnectionLimits
+from unit.httpclient.certificates import Certificate
 from unit.web.agent_view import FixedClock, View, agent_view
 from unit.web.raw import Answer, connect, exchange, get
 
@@ -170,12 +172,26 @@ async def test_connections_that_are_busy_keep_their_places(view: View) -> None:
         assert (await asked).status == 200  # when the heads have not come in time
 
 
-async def test_an_answer_that_nobody_reads_is_ended(view: View) -> None:
+async def test_an_answer_that_nobody_reads_is_ended(view: View, caplog: pytest.LogCaptureFixture) -> None:
     fill(view)
     async with limited(view, ConnectionLimits(stall=0.3)) as server, Stuck(server) as client:
         await until(lambda: len(server._crowd.open) == 1)
         await until(lambda: not server._crowd.open, 3)
         assert await client.was_cut()
+    # Whoever can connect could fill the log.
+    assert [record for record in caplog.records if record.name != "promscout.scrape"] == []
+
+
+async def test_a_tls_handshake_that_does_not_come_is_not_waited_for(view: View, tmp_path: Path) -> None:
+    Certificate(tmp_path, "server", "127.0.0.1")
+    file = tmp_path / "web.yml"
+    file.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
+    limits = ConnectionLimits(handshake=0.3)
+    async with limited(view, limits, config_file=file, max_connections=2) as server, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Stuck(server, b"\x16\x03")) for _ in range(2)]
+        await until(lambda: len(server._crowd.places) == 2)
+        await until(lambda: not server._crowd.places, 3)
+        assert [await client.was_cut() for client in clients] == [True, True]
 
 
 async def test_an_answer_that_is_read_bit_by_bit_is_ended(view: View) -> None:

@@ -17,7 +17,7 @@ from promscout import __version__
 from promscout.discovery.registry import built_in_sections
 from promscout.store.local import LocalStore
 from promscout.web import ConfigStatus
-from promscout.web.api_status import shown_flags
+from promscout.web.api.status import shown_flags
 from unit.web.agent_view import NOW_MS, Site, agent_view, serving
 
 pytestmark = pytest.mark.real_time
@@ -140,31 +140,3 @@ async def test_features_name_the_mechanisms_of_discovery(site: Site) -> None:
     }
     assert names == set(built_in_sections())
     assert all(data["service_discovery_providers"].values())
-
-
-async def test_nothing_is_notified_while_all_is_well(site: Site) -> None:
-    assert await site.data("/api/v1/notifications") == []
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        ({"ready": False}, [("promscout is starting.", "2023-11-14T22:13:20Z")]),
-        (
-            {"ready": False, "stopping": True},
-            [("promscout is shutting down and gracefully stopping all operations.", "2023-11-14T22:13:20Z")],
-        ),
-        (
-            {"config_status": ConfigStatus(NOW_MS, ("broken",), NOW_MS + 3000)},
-            [("Configuration reload has failed.", "2023-11-14T22:13:23Z")],
-        ),
-    ],
-)
-async def test_what_is_not_well_is_notified(
-    site: Site, state: dict[str, object], expected: list[tuple[str, str]]
-) -> None:
-    for name, value in state.items():
-        setattr(site.view, name, value)
-    assert await site.data("/api/v1/notifications") == [
-        {"text": text, "date": date, "active": True} for text, date in expected
-    ]

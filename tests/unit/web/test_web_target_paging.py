@@ -10,8 +10,8 @@ from multidict import MultiDict
 from promscout.relabel.config import Action, RelabelConfig
 from promscout.relabel.regex import Regex
 from promscout.scrape.report import Report
-from promscout.web.target_filter import TargetFilter
-from promscout.web.target_list import encode_targets
+from promscout.web.api.target_filter import TargetFilter
+from promscout.web.api.target_list import encode_targets
 from unit.web.agent_view import NOW_MS, Site, View, agent_view
 from unit.web.test_web_api import EXTERNAL, many
 

@@ -10,8 +10,8 @@ from promscout.relabel.regex import Regex
 from promscout.scrape.captures import MAX_WANTED
 from promscout.scrape.report import Report
 from promscout.scrape.transport import Fetched, FetchFailed
-from promscout.web.body_text import body_text
-from promscout.web.target_query import SORTS, TargetQuery
+from promscout.web.pages.body_text import body_text
+from promscout.web.pages.target_query import SORTS, TargetQuery
 from unit.web.agent_view import NOW_MS, Site
 from unit.web.page_text import EVIL, Page, page
 

@@ -11,7 +11,8 @@ import pytest
 from cryptography import x509
 
 from promscout.errors import ConfigError
-from promscout.web import WebOptions, WebServer, web_config_file
+from promscout.web import WebOptions, WebServer
+from promscout.web.access import config_file as web_config_file
 from unit.httpclient.certificates import Certificate
 from unit.web.agent_view import View, agent_view, serving
 from unit.web.raw import connect, exchange, get

@@ -1,0 +1,1 @@
+"""Who may connect, and how: connections, TLS, passwords, names and origins."""
