@@ -67,7 +67,7 @@ def pytest_sessionfinish() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     pictures = list(screenshots_dir().glob("*.png"))
-    if any("browser" in report.nodeid for report in terminalreporter.getreports("passed")) and pictures:
+    if any(report.nodeid.startswith("tests/browser/") for report in terminalreporter.getreports("passed")) and pictures:
         terminalreporter.write_line(f"{len(pictures)} screenshots in {screenshots_dir()}")
 
 

@@ -71,8 +71,8 @@ class View:
             self.problems.append(f"request to another place: {request.url}")
 
     def _on_failure(self, request: Request) -> None:
-        # A stream of events ends when its page is left.
-        if request.resource_type != "eventsource":
+        # What a page still loads, and its stream of events, ends when it is left.
+        if request.failure != "net::ERR_ABORTED":
             self.problems.append(f"request failed: {request.url}: {request.failure}")
 
     def _on_response(self, response: Response) -> None:
