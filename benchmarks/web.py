@@ -180,8 +180,8 @@ async def slow(program: Program, directory: Path, options: argparse.Namespace) -
     found: dict[str, float | None] = {}
     arguments = [f"--targets={options.scraped}", f"--samples={SLOW_SAMPLES}", "--versions=90"]
     async with Helper("scrape_load.py", arguments, directory / "load", scrape_load.Ready) as load:
-        config = web_config.write_scraped(directory, load.ready.addresses)
-        async with running(program, config, options.scraped) as (process, asking, port):
+        config = web_config.write_scraped(directory, load.ready.addresses, options.targets)
+        async with running(program, config, options.scraped + options.targets) as (process, asking, port):
             await asyncio.sleep(10)  # first scrapes cost more
             found["late_before"], found["mean_before"] = await _lateness(asking, options.seconds)
             found["resident_before"] = process.memory()[0] / MB

@@ -39,11 +39,15 @@ def change_served(directory: Path, targets: int, change: int) -> None:
     _write_groups(directory / f"{SERVED}.json", ["127.0.0.1:1"], targets, "0", change)
 
 
-def write_scraped(directory: Path, addresses: Sequence[str]) -> Path:
-    """One job that scrapes every address each second; its targets have labels that make a long answer."""
-    file = directory / "scraped.json"
-    _write_groups(file, addresses, len(addresses), "0")
-    return _write(directory, "1s", [_job("scraped", file)])
+def write_scraped(directory: Path, addresses: Sequence[str], others: int) -> Path:
+    """One job that scrapes every address each second, and ``others`` that are not due but make answers long."""
+    jobs = []
+    for name, found, targets in (("scraped", addresses, len(addresses)), ("others", ["127.0.0.1:1"], others)):
+        file = directory / f"{name}.json"
+        _write_groups(file, found, targets, "0")
+        jobs.append(_job(name, file))
+    jobs[1]["scrape_interval"] = "6h"
+    return _write(directory, "1s", jobs)
 
 
 def _job(name: str, file: Path) -> dict[str, Any]:

@@ -50,14 +50,24 @@ async def shortened(request: web.Request, response: web.Response) -> web.Respons
     headers = response.headers
     # Weak: the same for the compressed body and the other.
     headers[hdrs.ETAG] = f'W/"{tag}"'
-    headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
     headers.setdefault(hdrs.CACHE_CONTROL, "no-cache")
     if any(known.value in (tag, "*") for known in request.if_none_match or ()):
-        kept = {name: headers[name] for name in (hdrs.ETAG, hdrs.VARY, hdrs.CACHE_CONTROL)}
+        kept = {name: headers[name] for name in (hdrs.ETAG, hdrs.CACHE_CONTROL)} | {hdrs.VARY: hdrs.ACCEPT_ENCODING}
         return web.Response(status=304, headers=kept)
-    if len(body) >= _WORTH_GZIP and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+    return await compressed(request, response)
+
+
+async def compressed(request: web.Request, response: web.Response) -> web.Response:
+    """``response``, which is whole already, compressed where that is worth it and the client can read it."""
+    body = response.body
+    response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    if (
+        isinstance(body, bytes)
+        and len(body) >= _WORTH_GZIP
+        and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    ):
         response.body = _gzip(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_gzip, body)
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        response.headers[hdrs.CONTENT_ENCODING] = "gzip"
     return response
 
 

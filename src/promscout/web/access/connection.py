@@ -23,7 +23,7 @@ MAX_LINE: Final = 8190
 MAX_HEADERS: Final = 100
 """Headers of a request."""
 
-WRITE_BUFFER: Final = 64 * 1024
+WRITE_BUFFER: Final = 32 * 1024
 """Bytes that may wait for a client before its answer is made to wait."""
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # lingers, for no time
@@ -45,7 +45,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     stall: float = 30.0
     waiting: float = 300.0
     # Answers that wait for their clients, and the bytes that they hold.
-    most_stalled: int = 32
+    most_stalled: int = 256
     most_stalled_bytes: int = 64 << 20
 
 

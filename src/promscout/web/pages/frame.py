@@ -8,16 +8,15 @@ from importlib import import_module
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from promscout.model.clock import Clock
-from promscout.web.answers import stream
+from promscout.web.answers import compressed
 from promscout.web.turns import in_turns
 from promscout.web.view import CLOCK, OPTIONS, PREFIX, ROOT, VIEW
 from promscout.web.vitals import HealthCounts, health_counts
 
 HTML: Final = "text/html; charset=utf-8"
-_PIECE: Final = 1 << 16  # bytes of a page that are packed and sent at once
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +69,9 @@ RENDERER: Final = web.AppKey("RENDERER", Renderer)
 
 async def page(request: web.Request, template: str, **values: object) -> web.StreamResponse:
     """The page that ``template`` makes of ``values``, of ``root``, ``path``, ``now_ms`` and ``frame``."""
-    # All of it first: only then is it certain that there is a page.
+    # Whole: only then is it certain that there is a page. And what waits for a slow reader is counted, and compressed.
     body = (await rendered(request, template, **values)).encode()
-    return await stream(request, (body[start : start + _PIECE] for start in range(0, len(body), _PIECE)), HTML)
+    return await compressed(request, web.Response(body=body, headers={hdrs.CONTENT_TYPE: HTML}))
 
 
 async def rendered(request: web.Request, template: str, **values: object) -> str:
