@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -64,6 +65,16 @@ class ActiveTarget:
         self.seen_in: GroupKey = ("", "")  # the group where it was found last, which may have lost it since
 
 
+class Snapshot(list[ActiveTarget]):
+    """The active targets of a pool at one moment, for those who look at them in turns while the pool changes."""
+
+    __slots__ = ("__weakref__", "revision")
+
+    def __init__(self, targets: Iterable[ActiveTarget], revision: int) -> None:
+        super().__init__(targets)
+        self.revision = revision
+
+
 class ScrapePool:
     """The targets of one job, kept equal to its target groups.
 
@@ -93,6 +104,7 @@ class ScrapePool:
         self._handover = Handover(self._active)
         self.revision = 0
         """Another number whenever what was discovered or what became of it may be another."""
+        self._snapshot: Callable[[], Snapshot | None] = _nothing
         self._synced = self._reloaded = False  # since everything was settled last
         self._spent = 0.0
         self._transports: Supervisor[Transport] = Supervisor(f"transport of {config.job_name}")
@@ -114,6 +126,17 @@ class ScrapePool:
     def health(self) -> HealthTally:
         """How many of the targets are up, down, and not scraped yet."""
         return self.setup.options.health
+
+    def snapshot(self) -> Snapshot:
+        """The active targets; not to be changed. Whoever looks while nothing was discovered anew shares one.
+
+        Some may have no places any more.
+        """
+        shared = self._snapshot()
+        if shared is None or shared.revision != self.revision:
+            shared = Snapshot(self._active.values(), self.revision)
+            self._snapshot = weakref.ref(shared)
+        return shared
 
     @property
     def dropped_count(self) -> int:
@@ -334,6 +357,10 @@ class ScrapePool:
             target=position,
             reason=refused.reason,
         )
+
+
+def _nothing() -> None:
+    return None
 
 
 @lru_cache(maxsize=256)

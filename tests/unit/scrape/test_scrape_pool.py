@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import Counter
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -139,6 +140,21 @@ async def test_equal_targets_are_one_loop_until_the_last_is_gone(clock):
         await it.scraped()
         assert it.up(instance="a")[-1] is STALE
         assert it.alive == 1
+
+
+async def test_whoever_looks_at_targets_while_nothing_changes_shares_one_list_that_nobody_keeps(clock):
+    async with running(clock) as it:
+        it.pool.sync({KEY: group("a", "b")})
+        first = it.pool.snapshot()
+        assert [active.loop for active in first] == list(it.loops.values())
+        assert it.pool.snapshot() is first
+        it.pool.sync({OTHER: group("c")})
+        second = it.pool.snapshot()
+        assert [active.loop for active in second] == list(it.loops.values())
+        assert len(first) == 2
+        gone = weakref.ref(second)
+        del second
+        assert gone() is None
 
 
 async def test_removing_what_was_never_there_is_nothing(clock):

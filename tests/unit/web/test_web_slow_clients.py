@@ -226,16 +226,17 @@ async def test_of_answers_that_wait_those_that_wait_longest_are_ended(view: View
         for number in range(5):
             clients.append(await stack.enter_async_context(Stuck(server)))
             await until(lambda number=number: len(crowd._stalled) == min(number + 1, 3))  # type: ignore[misc]
-        assert [await client.was_cut() for client in clients[:2]] == [True, True]
-        assert len(crowd.open) == 3
+        await until(lambda: len(crowd.open) == 3)
         assert sum(connection.unsent for connection in crowd.open) < 3 * (WRITE_BUFFER + 2_000_000)
+        # Which ones: the kernel takes a little more of an answer now and then, and its wait begins anew.
+        assert [await client.was_cut() for client in clients].count(True) == 2
 
 
 async def test_of_answers_that_wait_those_beyond_the_bytes_are_ended(view: View) -> None:
     fill(view)
-    limits = ConnectionLimits(most_stalled_bytes=1_000_000)  # a piece of these targets has half of that
+    limits = ConnectionLimits(most_stalled_bytes=200_000)
     async with limited(view, limits) as server, AsyncExitStack() as stack:
         for _ in range(8):
             await stack.enter_async_context(Stuck(server))
         await until(lambda: 1 <= len(server._crowd.open) <= 2)
-        assert sum(connection.unsent for connection in server._crowd.open) <= 1_000_000
+        assert sum(connection.unsent for connection in server._crowd.open) <= 200_000

@@ -23,7 +23,7 @@ Health: TypeAlias = Literal["up", "down", "unknown"]
 Time: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
-_TARGETS_PER_PIECE: Final = 20  # half a millisecond of work, and 80 KB: what an answer that waits for its client holds
+TARGETS_PER_PIECE: Final = 20  # half a millisecond of work, and 80 KB: what an answer that waits for its client holds
 _NEVER: Final = "0001-01-01T00:00:00Z"  # Go's zero time
 
 
@@ -110,7 +110,7 @@ def _joined(batches: Iterable[list[msgspec.Struct]]) -> Iterator[bytes]:
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     remaining = iter(items)
-    while batch := list(islice(remaining, _TARGETS_PER_PIECE)):
+    while batch := list(islice(remaining, TARGETS_PER_PIECE)):
         yield batch
 
 
@@ -118,8 +118,7 @@ def _active(
     pools: Iterable[ScrapePool], external: ExternalURL, wanted: TargetFilter, window: Window
 ) -> Iterator[list[msgspec.Struct]]:
     for pool in pools:
-        # The list stays as it is while others change the pool between two pieces.
-        for batch in _batches(list(pool.active.values())):
+        for batch in _batches(pool.snapshot()):
             if wanted.takes_all and not wanted.healths and window.is_past:
                 window.found += sum(active.places > 0 for active in batch)
                 yield []

@@ -179,8 +179,7 @@ async def _look_through(
     search, wants_active = query.search, query.health != DROPPED
     counts: Counter[str] = Counter()
     matching = selection.matching if chosen else Counter()
-    # The list stays as it is while others change the pool between two batches.
-    async for batch in in_turns(list(pool.active.values()), 500):
+    async for batch in in_turns(pool.snapshot(), 500):
         for active in batch:
             state = health(active)
             counts[state] += 1

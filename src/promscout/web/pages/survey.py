@@ -141,7 +141,7 @@ class _Look:
 
 async def _look_at(pool: ScrapePool) -> tuple[JobRow, Counter[str]]:
     look = _Look()
-    async for batch in in_turns(list(pool.active.values())):  # the list stays while others change the pool
+    async for batch in in_turns(pool.snapshot()):
         for active in batch:
             if active.places:
                 look.at(active)
