@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from browser.artifacts import screenshots_dir
+from harness.artifacts import screenshots_dir
 from harness.leaks import Held
 from harness.network import NetworkGuard
 from harness.virtual_time import VirtualClock, VirtualTimeLoop

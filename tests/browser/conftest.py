@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from browser.artifacts import screenshots_dir
 from browser.chromium import launched
 from browser.site import Site, running
+from harness.artifacts import screenshots_dir
 from peers import find_chromium
 
 

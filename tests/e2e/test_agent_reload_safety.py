@@ -54,7 +54,7 @@ class Untouched:
     def _state(self):
         agent = self.world.agent
         pools = [(job, pool, pool.setup) for job, pool in agent.scrape.pools.items()]
-        return self.world.loops, pools, agent.discovery.providers, agent.remote_write._queues, agent.config_text
+        return self.world.loops, pools, agent.discovery.providers, agent.remote_write._queues, agent.config.text
 
     async def check(self):
         await self.world.settled()
@@ -138,7 +138,7 @@ async def test_a_step_that_fails_half_way_is_taken_back(world, monkeypatch):
     with pytest.raises(ConfigError):
         await world.agent.reload()
     await world.settled()
-    assert "'cluster': 'one'" in world.agent.config_text
+    assert "'cluster': 'one'" in world.agent.config.text
     assert world.loops.keys() == loops.keys()
     await asyncio.sleep(2 * INTERVAL)
     assert world.server.markers == {}
@@ -165,7 +165,7 @@ async def test_reloads_that_come_together_are_few_and_the_last_one_wins(world, m
     await asyncio.gather(*requests)
     assert 1 <= len(loads) <= 3
     assert threading.main_thread() not in loads
-    assert "'cluster': 'c19'" in world.agent.config_text
+    assert "'cluster': 'c19'" in world.agent.config.text
 
 
 async def test_a_reload_before_the_start_comes_after_it(tmp_path):
@@ -179,7 +179,7 @@ async def test_a_reload_before_the_start_comes_after_it(tmp_path):
     world.on_made = reload
     async with world.running():
         await asyncio.gather(*requests)
-        assert "'cluster': 'two'" in world.agent.config_text
+        assert "'cluster': 'two'" in world.agent.config.text
         assert world.metric("prometheus_config_last_reload_successful") == 1
 
 
@@ -195,7 +195,7 @@ async def test_a_reload_while_it_stops_is_ignored(world):
     await asyncio.sleep(5)
     await world.agent.reload()
     assert "renamed" not in world.agent.scrape.pools
-    assert "'cluster': 'one'" in world.agent.config_text
+    assert "'cluster': 'one'" in world.agent.config.text
     assert world.server.markers == {}
 
 

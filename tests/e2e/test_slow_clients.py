@@ -16,8 +16,8 @@ CLIENTS = 200
 TARGETS = 10_000
 LIVELY = 50
 SECONDS = 8
-MOST_GROWTH = 100 << 20
-"""Bytes: 200 connections, and 32 answers that wait, each with its buffer and a piece. All have three gigabytes."""
+MOST_GROWTH = 64 << 20
+"""Bytes: 200 answers that wait, each with its buffer and a piece. All have three gigabytes."""
 
 
 @asynccontextmanager
@@ -104,7 +104,7 @@ async def test_clients_that_do_not_read_cost_neither_time_nor_memory(tmp_path, r
             f"asked {clients.connected}, cut {clients.cut}"
         )
         assert meanwhile.count > LIVELY * SECONDS
-        assert clients.cut > CLIENTS / 2
+        assert clients.connected >= CLIENTS
         assert growth < MOST_GROWTH
         assert meanwhile.mean < before.mean + 0.03  # a machine that does other things as well
-        assert meanwhile.late < 0.2
+        assert meanwhile.late < 0.1
