@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -30,4 +31,9 @@ def rfc3339(ms: int) -> str:
     """Milliseconds since the epoch as Go's RFC3339Nano writes them in UTC: no trailing zeros."""
     seconds, left = divmod(ms, 1000)
     fraction = f".{left:03d}".rstrip("0") if left else ""
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]}{fraction}Z"  # less "+00:00"
+    return f"{_to_the_second(seconds)}{fraction}Z"
+
+
+@lru_cache(maxsize=256)  # what is shown together is mostly of the last minute
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]  # less "+00:00"

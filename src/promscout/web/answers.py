@@ -17,6 +17,7 @@ JSON: Final = "application/json"
 _GZIP_LEVEL: Final = 1  # labels repeat so much that more effort saves little
 _GZIP_FORMAT: Final = 31  # zlib's number for a gzip header and trailer
 _WORTH_GZIP: Final = 1200  # bytes: what is shorter fits into one packet anyway
+_WORTH_SENDING: Final = 16 << 10  # bytes: fewer would cost more to send than to make
 _AT_ONCE: Final = 1 << 18  # bytes that are compressed within a millisecond
 _ZERO: Final = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _STATUS: Final = {"bad_data": 400, "execution": 422, "internal": 500, "not_found": 404}
@@ -103,18 +104,19 @@ async def stream(
         compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT)
         response.headers[hdrs.CONTENT_ENCODING] = "gzip"
     await response.prepare(request)
-    turn, remaining = request.app[TURN], iter(pieces)
-    while True:
+    turn, remaining, due = request.app[TURN], iter(pieces), bytearray()
+    is_last = False
+    while not is_last:
         async with turn:
             piece = next(remaining, None)
-            sent = piece if compressor is None or piece is None else compressor.compress(piece)
+            is_last = piece is None
+            if piece is not None:
+                due += piece if compressor is None else compressor.compress(piece)
             await asyncio.sleep(0)
-        if sent is None:
-            break
-        if sent:
-            writing, piece, sent = response.write(sent), None, None  # while it waits, the connection alone holds it
+        if len(due) >= _WORTH_SENDING:
+            writing, piece, due = response.write(due), None, bytearray()  # the connection alone holds it while it waits
             await writing
     if compressor is not None:
-        await response.write(compressor.flush())
-    await response.write_eof()
+        due += compressor.flush()
+    await response.write_eof(bytes(due))
     return response

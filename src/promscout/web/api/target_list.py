@@ -132,7 +132,7 @@ def _active(
 
 def _active_target(pool: ScrapePool, active: ActiveTarget, external: ExternalURL) -> ActiveTargetAnswer:
     target, last, next_ms = active.loop.target, active.loop.last, active.loop.next_ms
-    labels = dict(target.all_labels)
+    labels = dict(zip(target.names, target.values, strict=True))
     return ActiveTargetAnswer(
         discovered_labels=dict(pool.discovered_labels(active)),
         labels=dict(target.labels),
