@@ -96,6 +96,13 @@ async def test_a_dropped_target_is_shown_with_the_rule_and_the_value_that_was_co
     assert "Rule 2 drop source_labels: [drop] regex: yes compared value yes" in (await job_page(site, q="0.0.4")).text
 
 
+async def test_of_a_rule_that_compares_two_labels_both_values_are_shown(site: Site) -> None:
+    equal = RelabelConfig(source_labels=("wanted",), target_label="port", action=Action.KEEPEQUAL)
+    site.view.add_pool("web", relabel_configs=(equal,))
+    site.view.sync("web", "a", ["127.0.0.2:1"], wanted="9090", port="8080")
+    assert "target_label: port compared value 9090 with 8080" in (await job_page(site)).text
+
+
 async def test_a_refused_target_is_shown_with_the_reason(site: Site) -> None:
     await mixed_job(site)
     assert '"a/b" is not a valid hostname' in (await job_page(site, state="refused")).text

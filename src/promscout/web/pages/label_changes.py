@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -53,13 +54,20 @@ def label_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[
     return tuple(sorted((one for one in found if one.before or one.after), key=lambda one: order.index(one.change)))
 
 
+_ON_EQUALITY: Final = (Action.KEEPEQUAL, Action.DROPEQUAL)
+
+
 class ShownStep(msgspec.Struct, frozen=True):
-    """What one rule did to one set of labels, in words. ``number`` is the rule's place in its list, from 0."""
+    """What one rule did to one set of labels, in words. ``number`` is the rule's place in its list, from 0.
+
+    ``value`` is what the rule looked at, ``other`` what ``keepequal`` and ``dropequal`` compared it with.
+    """
 
     number: int
     action: str
     rule: tuple[tuple[str, str], ...]
     value: str
+    other: str | None
     matched: bool
     kept: bool
     changes: tuple[LabelChange, ...]
@@ -83,6 +91,7 @@ def shown_steps(steps: tuple[RuleStep, ...], before: Mapping[str, str]) -> tuple
                 step.config.action.value,
                 rule_fields(step.config),
                 step.value,
+                step.labels.get(step.config.target_label, "") if step.config.action in _ON_EQUALITY else None,
                 step.matched,
                 step.kept,
                 changes if step.kept else (),
