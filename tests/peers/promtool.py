@@ -38,3 +38,8 @@ async def promtool_accepts_web_config(programs: Path, directory: Path, texts: Se
     verdicts = dict(re.findall(r"^([0-9]+\.yml) (SUCCESS|FAILED)", done.err, re.MULTILINE))
     assert verdicts.keys() == set(files)
     return [verdicts[file] == "SUCCESS" for file in files]
+
+
+async def promtool_check_metrics(programs: Path, directory: Path, metrics: str) -> Outcome:
+    """``promtool check metrics`` of a body in the text format; code 0 means that its linter finds nothing."""
+    return await run_program([str(programs / "promtool"), "check", "metrics"], directory, stdin=metrics)
