@@ -57,7 +57,7 @@ SAME = (
     f"tls_server_config: {{{PAIR}, prefer_server_cipher_suites: false}}",
     f"tls_server_config: {{{PAIR}, prefer_server_cipher_suites: perhaps}}",
     *(f"tls_server_config: {{{PAIR}, curve_preferences: [{curve}]}}" for curve in ("CurveP256", "CurveP384")),
-    *(f"tls_server_config: {{{PAIR}, curve_preferences: [{curve}]}}" for curve in ("CurveP521", "X25519", "x25519")),
+    *(f"tls_server_config: {{{PAIR}, curve_preferences: [{curve}]}}" for curve in ("CurveP521", "x25519")),
     "http_server_config: {http2: false}",
     "http_server_config: {http2: maybe}",
     "http_server_config: {headers: {}}",

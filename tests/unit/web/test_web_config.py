@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ bearer_token_files: [missing, short, two]
         f"3:31: bearer_token_files[1]: {tmp_path}/short has no token of at least 16 characters",
         f"3:38: bearer_token_files[2]: {tmp_path}/two has more than a token{rest}",
     ]
+
+
+def test_a_curve_that_this_python_does_not_know_is_a_problem(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_context: ssl.SSLContext, _name: str) -> None:
+        raise ssl.SSLError("unknown group")
+
+    Certificate(tmp_path, "server", "127.0.0.1")
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
+    text = "tls_server_config: {cert_file: server.crt, key_file: server.key, curve_preferences: [X25519]}\n"
+    (problem,) = problems(path, text)
+    assert problem.endswith("tls_server_config.curve_preferences: this Python cannot be told to use X25519")
 
 
 def test_a_file_that_is_missing_cannot_be_read(path: Path) -> None:

@@ -243,7 +243,10 @@ def make_server_context(config: TLSServerConfig) -> ssl.SSLContext:
     if names := [_CIPHERS[suite] for suite in config.cipher_suites if _CIPHERS[suite]]:
         context.set_ciphers(":".join(names))
     for curve in config.curve_preferences:
-        context.set_ecdh_curve(_CURVES[curve])
+        try:
+            context.set_ecdh_curve(_CURVES[curve])
+        except (ssl.SSLError, ValueError) as error:  # X25519 is no curve to some versions of Python's module
+            raise InvalidValueError(f"this Python cannot be told to use {curve}", key="curve_preferences") from error
     _load_pair(context, config)
     context.verify_mode = _MODES[config.client_auth_type]
     if context.verify_mode != ssl.CERT_NONE:
