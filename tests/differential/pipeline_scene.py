@@ -23,6 +23,7 @@ from peers import Prometheus, VictoriaMetrics
 
 from .pipeline_pages import PAGES, PHASES
 
+INTERVAL = 1  # second
 SCRAPES = 3  # of each target in each phase; markers of a removed target take Prometheus two intervals
 EARLIER = 0.5  # seconds; what the next phase shows must not have the time of a moment of this one
 CLOSED = frozenset({2, 3})  # phases in which nobody listens where the job "closed" looks
@@ -101,6 +102,23 @@ class Scene:
         await until(lambda: self._scraped(seen, began), 40, f"scrapes of all in phase {self.exporter.phase}")
         self.moments.append(time.time() - EARLIER)
 
+    async def turn(self) -> None:
+        """Begins the next phase as far as can be from scrapes of pages with time stamps.
+
+        One that begins before such a time and is answered after it would mean something else than all others.
+        """
+        targets = [one for program in (self.theirs, self.ours) for one in (await program.targets())["activeTargets"]]
+        slots = sorted(
+            datetime.fromisoformat(one["lastScrape"]).timestamp() % INTERVAL
+            for one in targets
+            if one["scrapePool"].startswith("stamped")
+        )
+        width, start = max(
+            (after - slot, slot) for slot, after in zip(slots, [*slots[1:], slots[0] + INTERVAL], strict=True)
+        )
+        await asyncio.sleep((start + width / 2 - time.time()) % INTERVAL)
+        self.exporter.turn()
+
     async def _has_the_targets(self, program: Prometheus | Promscout) -> bool:
         active = [one["labels"] for one in (await program.targets())["activeTargets"]]
         wanted = LISTED[self.exporter.phase]
@@ -151,7 +169,7 @@ def configuration(address: str, node: str, closed: str, file: Path) -> dict[str,
         {"job_name": "closed", "metrics_path": "/kinds", "static_configs": [{"targets": [closed]}]},
         {"job_name": "listed", "file_sd_configs": [{"files": [str(file)]}]},
     ]
-    return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+    return {"global": {"scrape_interval": f"{INTERVAL}s", "scrape_timeout": f"{INTERVAL}s"}, "scrape_configs": jobs}
 
 
 def reconfigured(config: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +230,7 @@ async def all_phases(peers_dir: Path, directory: Path, node: str, database: Vict
             scene = Scene(exporter, address, file, theirs, ours)
             for phase in range(PHASES):
                 if phase:
-                    exporter.turn()
+                    await scene.turn()
                 if phase == RELOADED:
                     config = reconfigured(config)
                     await theirs.reload(as_prometheus_has_it(config))

@@ -35,9 +35,10 @@ async def test_the_linter_finds_nothing_wrong_with_the_metrics_of_an_agent_at_wo
     async with Promscout(tmp_path, config) as agent:
 
         async def is_at_work() -> bool:
-            return await agent.metric("prometheus_remote_storage_samples_in_total") > 0
+            scraped = await agent.metric("prometheus_remote_storage_samples_in_total") > 0
+            return scraped and len(await agent.active()) == 2
 
-        await until(is_at_work, 20, "targets are scraped")
+        await until(is_at_work, 20, "both targets are there, and are scraped")
         await agent.request("GET", "/sd/http/a")
         metrics = await agent.request("GET", "/metrics", headers={"Accept": "text/plain"})
         assert [name for name in FAMILIES if f"# TYPE {name} " not in metrics] == []
