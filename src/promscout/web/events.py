@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -177,14 +177,21 @@ async def events(request: web.Request) -> web.StreamResponse:
     source = request.app[EVENTS]
     if source.full:
         return web.Response(status=503, text="Too many pages follow already.\n", headers={hdrs.RETRY_AFTER: "30"})
-    response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"})
+    return await send_events(request, {hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"}, bytes)
+
+
+async def send_events(
+    request: web.Request, headers: Mapping[str, str], message: Callable[[bytes], bytes]
+) -> web.StreamResponse:
+    """Send what ``message`` makes of each message until the reader or the server ends; a stuck reader is dropped."""
+    response = web.StreamResponse(headers=headers)
     response.content_type = "text/event-stream"
     await response.prepare(request)
-    messages = source.follow(lambda: request.transport is None or request.transport.is_closing())
+    messages = request.app[EVENTS].follow(lambda: request.transport is None or request.transport.is_closing())
     try:
-        async for message in messages:
+        async for one in messages:
             async with asyncio.timeout(SEND_SECONDS):
-                await response.write(message)
+                await response.write(message(one))
     except (TimeoutError, ConnectionError):
         if request.transport is not None:
             request.transport.abort()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,7 +12,7 @@ from promscout.model.clock import rfc3339
 from promscout.web.answers import success
 from promscout.web.api.endpoints import Endpoint
 from promscout.web.api.target_list import Time
-from promscout.web.events import EVENTS, SEND_SECONDS
+from promscout.web.events import EVENTS, send_events
 from promscout.web.view import CLOCK, VIEW, AgentView
 
 _RELOAD_FAILED: Final = "Configuration reload has failed."
@@ -53,26 +52,16 @@ async def live(request: web.Request) -> web.StreamResponse:
 
     Source: prometheus v3.x web/api/v1/api.go notificationsSSE.
     """
-    events = request.app[EVENTS]
-    if events.full:
+    if request.app[EVENTS].full:
         return web.Response(status=204)
-    response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-cache"})
-    response.content_type = "text/event-stream"
-    await response.prepare(request)
-    changes = events.follow(lambda: request.transport is None or request.transport.is_closing())
     told: dict[str, Notification] = {}
-    try:
-        async for _ in changes:
-            current = {one.text: one for one in _now(request)}
-            async with asyncio.timeout(SEND_SECONDS):
-                await response.write(b"".join(map(_event, _differences(told, current))) or b": still here\n\n")
-            told = current
-    except (TimeoutError, ConnectionError):
-        if request.transport is not None:
-            request.transport.abort()
-    finally:
-        await changes.aclose()
-    return response
+
+    def news(_: bytes) -> bytes:
+        nonlocal told
+        before, told = told, {one.text: one for one in _now(request)}
+        return b"".join(map(_event, _differences(before, told))) or b": still here\n\n"
+
+    return await send_events(request, {hdrs.CACHE_CONTROL: "no-cache"}, news)
 
 
 def _now(request: web.Request) -> Iterator[Notification]:

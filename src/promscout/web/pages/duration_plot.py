@@ -9,9 +9,8 @@ import msgspec
 
 from promscout.scrape.history import KEPT, PastScrape, past_scrapes
 
-BARS_WIDTH: Final = 3 * KEPT
 BARS_HEIGHT: Final = 18
-"""Of the small picture, in its own units: a bar for each scrape."""
+"""Of the small picture, in its own units."""
 
 WIDTH: Final = 640
 HEIGHT: Final = 150
